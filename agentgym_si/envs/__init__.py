@@ -1,0 +1,15 @@
+"""Floor 2: worlds with Gymnasium's interface; here are their ids and nothing else."""
+
+import gymnasium as gym
+
+ENTRY_POINTS = {
+    "agentgym_si/LongHorizon-v0": "agentgym_si.envs.long_horizon:LongHorizonEnv",
+    "agentgym_si/MiniWoB-v0": "agentgym_si.envs.miniwob:MiniWoBEnv",
+}
+
+
+def register() -> None:
+    """Register every id with Gymnasium; safe to call again."""
+    for env_id, entry_point in ENTRY_POINTS.items():
+        if env_id not in gym.registry:
+            gym.register(id=env_id, entry_point=entry_point)
