@@ -22,17 +22,27 @@ Record = TypeVar("Record")
 
 
 def dumps(record: Any) -> str:
-    """Return a dataclass record as one line of strict JSON."""
-    return json.dumps(encode(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """Return a dataclass record as one line of strict JSON, in ASCII; raises BadRecord.
+
+    ASCII because a page's text may hold lone surrogates, which no UTF-8 file takes, and line ends
+    (U+2028) at which `str.splitlines` would cut the record in two.
+    """
+    try:
+        return json.dumps(encode(record), allow_nan=False, separators=(",", ":"))
+    except BadRecord:
+        raise
+    except (ValueError, RecursionError) as error:  # an integer of 4,300 digits; nested too deeply
+        raise BadRecord(f"{type(record).__name__} does not fit into JSON: {error}") from error
 
 
 def loads(cls: type[Record], text: str) -> Record:
     """Return the record of class `cls` that `text` holds; raises BadRecord."""
     try:
-        data = json.loads(text, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
+        return decode(cls, json.loads(text, parse_constant=_no_constant))
+    except BadRecord:
+        raise
+    except (ValueError, RecursionError) as error:  # RecursionError: nested too deeply
         raise BadRecord(f"expected JSON for {cls.__name__}, got {text[:40]!r}…: {error}") from error
-    return decode(cls, data)
 
 
 def encode(value: Any, where: str = "$") -> Any:
@@ -106,7 +116,10 @@ def _decode_value(hint: Any, data: Any, where: str) -> Any:
 
 def _decode_scalar(hint: Any, data: Any, where: str) -> Any:
     if hint is float and isinstance(data, int) and not isinstance(data, bool):
-        data = float(data)
+        try:
+            data = float(data)
+        except OverflowError as error:
+            raise BadRecord(f"expected a finite number, got {str(data)[:40]}… at {where}") from error
     if type(data) is not hint:
         raise _wrong(hint.__name__, data, where)
     return _check_json(data, where)

@@ -7,6 +7,7 @@ A subclass says which tasks there are (`tasks`), sets one up (`start`) and carri
 from __future__ import annotations
 
 import fnmatch
+import re
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -84,6 +85,8 @@ class TextEnv(gym.Env[str, str]):
         self.all_tasks = {entry.id: entry for entry in self.tasks()}
         self.task_ids = _select(self.all_tasks, task, split, type(self).__name__)
         self.max_steps = self.default_max_steps if max_steps is None else max_steps
+        """Steps after which the running episode is truncated."""
+        self._max_steps_given = max_steps
         self.render_mode = render_mode
         self.observation_space = FreeText()
         self.action_space = FreeText(MAX_ACTION_CHARACTERS * 4, examples=self.examples)
@@ -112,6 +115,10 @@ class TextEnv(gym.Env[str, str]):
         Raise ActionError for what the agent did wrong (it becomes the observation) and
         EnvFailure where the box failed.
         """
+
+    def step_limit(self, task: Task) -> int:
+        """Return the steps after which an episode of `task` is truncated, where none were given."""
+        return self.default_max_steps
 
     def oracle(self) -> str:
         """Return an action that leads to the full return from the present state."""
@@ -184,11 +191,12 @@ class TextEnv(gym.Env[str, str]):
                 raise ActionError(
                     f"expected at most {MAX_ACTION_CHARACTERS} characters, got {len(action)}"
                 )
-            self._observation, reward, terminated = self.act(action)
+            observation, reward, terminated = self.act(action)
+            self._observation = valid_text(observation)
         except ActionError as mistake:
             error = _shorten(str(mistake))
             try:
-                self._observation = self.describe_error(error)
+                self._observation = valid_text(self.describe_error(error))
             except EnvFailure as broken:
                 failure = broken
         except EnvFailure as broken:
@@ -243,10 +251,11 @@ class TextEnv(gym.Env[str, str]):
 
     def _begin(self, task_id: str, seed: int) -> tuple[str, dict[str, Any]]:
         self._task, self._seed, self._actions, self._over = self.all_tasks[task_id], seed, [], False
+        self.max_steps = self._max_steps_given or self.step_limit(self._task)
         began = time.perf_counter()
         failure: EnvFailure | None = None
         try:
-            self._observation = self.start(self._task, np.random.default_rng(seed))
+            self._observation = valid_text(self.start(self._task, np.random.default_rng(seed)))
         except EnvFailure as broken:
             self._observation, failure, self._over = "", broken, True
         self.env_seconds += time.perf_counter() - began
@@ -261,6 +270,18 @@ class TextEnv(gym.Env[str, str]):
         return info
 
 
+def valid_text(text: str) -> str:
+    """Return `text` with a replacement character for each lone surrogate.
+
+    A page may hold them; UTF-8 files, Arrow tables and tokenizers cannot.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return text
+
+
 def _select(
     tasks: Mapping[str, Task], pattern: str | None, split: str | None, where: str
 ) -> list[str]:
@@ -272,7 +293,7 @@ def _select(
         ids = [task_id for task_id in ids if tasks[task_id].split == split]
     if pattern is None:
         return ids
-    if pattern in tasks:
+    if pattern in ids:
         return [pattern]
     chosen = [task_id for task_id in ids if fnmatch.fnmatchcase(task_id, pattern)]
     if not chosen:
