@@ -1,0 +1,103 @@
+"""Trajectories as training rows: the sampled ids as they are, one row where they only grow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agentgym_si.errors import BadInput
+from agentgym_si.policies.base import History
+from agentgym_si.policies.tokens import ChatTokens
+from agentgym_si.types import Action, Source, Trajectory, Transition, Weighted
+
+
+def to_rows(
+    trajectory: Trajectory,
+    tokens: ChatTokens,
+    *,
+    weight: float = 1.0,
+    per_step: Sequence[float] | None = None,
+) -> list[Weighted]:
+    """Return the rows that teach what the trajectory did.
+
+    Steps share a row while each prompt starts with the exact ids of all before it; what lies
+    between two answers then has weight 0. A broken prefix, or another source, starts a new row.
+    Actions without ids are tokenised as the policy would have written them. A failed box teaches
+    nothing; nor do injected actions, empty ones, and steps whose factor is 0.
+
+    Args:
+        trajectory: one episode.
+        tokens: of the model to be trained.
+        weight: factor of every sampled token.
+        per_step: (steps,) factors on top of it.
+    """
+    steps = trajectory.transitions
+    if per_step is not None and len(per_step) != len(steps):
+        raise BadInput(f"expected per_step of shape ({len(steps)},), got ({len(per_step)},)")
+    if trajectory.failure is not None:
+        return []
+    rows: list[_Row] = []
+    for index, step in enumerate(steps):
+        if not step.action.text and not step.action.token_ids:
+            continue
+        factor = weight * (1.0 if per_step is None else per_step[index])
+        if step.source == "injected":
+            factor = 0.0
+        action = step.action if step.action.token_ids else _tokenised(trajectory, index, tokens)
+        if not rows or not rows[-1].fits(action, step, factor):
+            rows.append(_Row(action.prompt_ids))
+        rows[-1].add(action, step, factor)
+    return [row.weighted(trajectory) for row in rows if any(row.weights)]
+
+
+def _tokenised(trajectory: Trajectory, index: int, tokens: ChatTokens) -> Action:
+    before: tuple[Transition, ...] = trajectory.transitions[:index]
+    step = trajectory.transitions[index]
+    history = History(
+        observations=(*(earlier.observation for earlier in before), step.observation),
+        actions=tuple(earlier.action for earlier in before),
+        instructions=trajectory.instructions,
+        tools=trajectory.tools,
+    )
+    text = step.action.text
+    return Action(text, tokens.prompt(history), tokens.answer(text))
+
+
+@dataclass
+class _Row:
+    """A row that grows by a step at a time."""
+
+    context: tuple[int, ...]
+    completion: list[int] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    source: Source | None = None
+    """Of the steps that are learned; None while none is."""
+    known: bool = True
+    """Whether every learned step has logprobs."""
+
+    def fits(self, action: Action, step: Transition, factor: float) -> bool:
+        whole = (*self.context, *self.completion)
+        other_source = factor != 0 and self.source is not None and self.source != step.source
+        return not other_source and action.prompt_ids[: len(whole)] == whole
+
+    def add(self, action: Action, step: Transition, factor: float) -> None:
+        between = action.prompt_ids[len(self.context) + len(self.completion) :]
+        self.completion += [*between, *action.token_ids]
+        self.weights += [0.0] * len(between) + [factor] * len(action.token_ids)
+        logprobs = action.logprobs if factor and action.logprobs else [0.0] * len(action.token_ids)
+        self.logprobs += [0.0] * len(between) + list(logprobs)
+        if factor:
+            self.source = step.source
+            self.known = self.known and bool(action.logprobs)
+
+    def weighted(self, trajectory: Trajectory) -> Weighted:
+        return Weighted(
+            context=self.context,
+            completion=tuple(self.completion),
+            weights=tuple(self.weights),
+            logprobs=tuple(self.logprobs) if self.known else (),
+            origin=trajectory.id,
+            world=trajectory.world,
+            source=self.source or "policy",
+        )
