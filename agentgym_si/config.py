@@ -1,0 +1,166 @@
+"""The configuration of the main job: strict, with defaults that run on a laptop.
+
+An unknown key is an error that names the nearest known one; a value of the wrong type is an error
+that says what was expected, what came and where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agentgym_si.errors import BadInput, UnknownName
+
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+QUICKSTART = "quickstart.yaml"
+"""The configuration that `agentgym-si improve` runs when it is given none."""
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, strict types, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class TinySettings(Settings):
+    """Size of a policy built from nothing, where `policy` is `tiny`."""
+
+    vocabulary: Count = 1024
+    hidden: Count = 128
+    layers: Count = 3
+    heads: Count = 4
+
+
+class WarmSettings(Settings):
+    """Imitation of the environments' oracles before the first iteration."""
+
+    seeds: CountOrNone = 12
+    """Oracle episodes a task; 0 starts from the policy as it is."""
+    steps: CountOrNone = 300
+    """Optimiser steps."""
+
+
+class CollectSettings(Settings):
+    """The policy's own episodes, once an iteration."""
+
+    seeds: Count = 40
+    """Fresh episodes a task and iteration; the method may take several samples of each."""
+    temperature: Positive = 0.7
+
+
+class TrainSettings(Settings):
+    """Fine-tuning by TRL, once an iteration."""
+
+    steps: CountOrNone = 200
+    batch_size: Count = 16
+    learning_rate: Positive = 1e-3
+    lora_rank: CountOrNone = 0
+    """Rank of the adapter that is trained and merged; 0 trains all weights."""
+
+
+class EvaluateSettings(Settings):
+    """Greedy evaluation on seeds that no training episode has."""
+
+    seeds: Count = 20
+    """Held-out episodes a task, the same in every iteration; the promotion gate reads them."""
+    final_seeds: CountOrNone = 20
+    """Episodes a task that only the last comparison of end and start plays; 0 leaves it out."""
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """A candidate is promoted where the paired test's p-value is below this."""
+
+
+class ImproveConfig(Settings):
+    """What `agentgym_si.improve` does."""
+
+    env: str
+    """Environment id."""
+    tasks: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    """Task ids."""
+    max_steps: Count | None = None
+    """Steps an episode; None for the environment's own limit."""
+    policy: str = "tiny"
+    """`tiny` (built from nothing), or a checkpoint folder."""
+    method: str = "rft"
+    """A method's name, or `package.module:factory`."""
+    method_options: dict[str, Any] = {}
+    """Keyword arguments of the method."""
+    iterations: CountOrNone = 3
+    seed: Annotated[int, Field(ge=0, le=400)] = 0
+    """Fixes episodes, sampling, weights and order of training."""
+    in_flight: Count = 16
+    """Environments played at the same time."""
+    max_tokens: Count = 32
+    """Longest action, in tokens."""
+    tiny: TinySettings = TinySettings()
+    warm: WarmSettings = WarmSettings()
+    collect: CollectSettings = CollectSettings()
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+
+
+def load_config(source: Path | str | Mapping[str, Any] | None = None) -> ImproveConfig:
+    """Return the config of a YAML file, of a mapping, or the shipped quickstart for None.
+
+    Raises BadInput for a missing or unreadable file and for wrong values, UnknownName for an
+    unknown key.
+    """
+    if isinstance(source, Mapping):
+        return _validate(dict(source), "config")
+    if source is None:
+        text = (resources.files("agentgym_si") / "configs" / QUICKSTART).read_text("utf-8")
+        return _validate(yaml.safe_load(text), QUICKSTART)
+    path = Path(source)
+    if not path.is_file():
+        raise BadInput(f"expected a config file, found none at {path}")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"expected YAML in {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise BadInput(f"expected keys and values in {path}, got {type(data).__name__}")
+    return _validate(data, str(path))
+
+
+def override(config: ImproveConfig, changes: Mapping[str, Any]) -> ImproveConfig:
+    """Return the config with dotted keys (`train.steps`) replaced; raises like `load_config`."""
+    data = config.model_dump()
+    for key, value in changes.items():
+        *groups, name = key.split(".")
+        target = data
+        for group in groups:
+            if not isinstance(target.get(group), dict):
+                raise UnknownName("key", key, _known_keys(), where="config")
+            target = target[group]
+        target[name] = value
+    return _validate(data, "config")
+
+
+def _validate(data: dict[str, Any], where: str) -> ImproveConfig:
+    try:
+        return ImproveConfig.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UnknownName("key", key, _known_keys(), where=where) from error
+        if first["type"] == "missing":
+            raise BadInput(f"missing key {key!r} in {where}") from error
+        got = f"{type(first['input']).__name__} {first['input']!r}"
+        raise BadInput(f"{key} in {where}: {first['msg'].lower()}, got {got}") from error
+
+
+def _known_keys() -> list[str]:
+    keys = []
+    for name, field in ImproveConfig.model_fields.items():
+        keys.append(name)
+        if isinstance(field.default, Settings):
+            keys += [f"{name}.{inner}" for inner in type(field.default).model_fields]
+    return keys

@@ -1,0 +1,69 @@
+"""`improve`: the main job by one call, from a config's names to the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agentgym_si.config import ImproveConfig, load_config
+from agentgym_si.errors import BadInput, UnknownName
+from agentgym_si.specs import check_env_id, load_method, make_env
+
+
+def improve(
+    config: ImproveConfig | Path | str | Mapping[str, Any] | None = None,
+    *,
+    folder: Path | str | None = None,
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
+) -> dict[str, Any]:
+    """Run self-improvement as `config` says, or go on with it; return the report.
+
+    Args:
+        config: a config, a YAML file, a mapping, or None for the shipped quickstart.
+        folder: the run folder; None for `runs/improve-METHOD-SEED`.
+        progress: called with a phase's name, how much of it is done, and of how much.
+
+    Returns:
+        What `report.json` in the folder holds; see `agentgym_si.loop.run_loop`.
+
+    Raises:
+        BadInput: for what cannot be used in the config or the folder.
+        MissingDependency: where an extra or the browser is missing.
+        RunStopped: where more than 5 % of the episodes fail in the box.
+    """
+    resolved = config if isinstance(config, ImproveConfig) else load_config(config)
+    resolved = check(resolved)
+    method = load_method(resolved.method, resolved.method_options)
+    from agentgym_si.loop import run_loop
+
+    return run_loop(resolved, method, folder or default_folder(resolved), progress=progress)
+
+
+def check(config: ImproveConfig) -> ImproveConfig:
+    """Return the config with its environment's registered id, all its names looked up.
+
+    Raises BadInput and UnknownName for names that lead nowhere, before anything is run.
+    """
+    env_id = check_env_id(config.env)
+    load_method(config.method, config.method_options)
+    env = make_env(config.env)
+    known: Mapping[str, Any] = getattr(env.unwrapped, "all_tasks", {})
+    env.close()
+    for task in config.tasks:
+        if task not in known:
+            raise UnknownName("task", task, known, where=env_id)
+    if config.policy != "tiny" and not (Path(config.policy) / "config.json").is_file():
+        raise BadInput(
+            f"expected policy `tiny` or a checkpoint folder (with config.json), "
+            f"got {config.policy!r}"
+        )
+    if config.policy == "tiny" and not config.warm.seeds:
+        raise BadInput("expected warm.seeds of at least 1 where policy is `tiny`, got 0")
+    return config.model_copy(update={"env": env_id})
+
+
+def default_folder(config: ImproveConfig) -> Path:
+    """Return the run folder of a config that names none."""
+    method = config.method.replace(":", "-").replace(".", "-")
+    return Path("runs") / f"improve-{method}-{config.seed}"

@@ -1,0 +1,52 @@
+"""What each environment and job needs beside the core, and whether it is met on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping
+
+from agentgym_si.errors import AgentGymError
+
+ENV_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "agentgym_si/LongHorizon-v0": (),
+    "agentgym_si/MiniWoB-v0": ("playwright", "miniwob", "browser"),
+}
+
+EXTRAS: Mapping[str, str] = {
+    "playwright": "web",
+    "miniwob": "web",
+    "torch": "train",
+    "transformers": "train",
+    "trl": "train",
+    "peft": "train",
+    "datasets": "train",
+    "matplotlib": "view",
+}
+"""The extra that brings each package."""
+
+
+def missing_needs(env_id: str) -> tuple[list[str], str]:
+    """Return what an environment needs, and one sentence on the first that is missing, or ""."""
+    needs = ENV_NEEDS.get(env_id, ())
+    problems = (check_need(need) for need in needs)
+    return list(needs), next((problem for problem in problems if problem), "")
+
+
+def check_need(need: str) -> str:
+    """Return "" where the need is met here, else one sentence with what mends it."""
+    special: Mapping[str, Callable[[], str]] = {"browser": _check_browser}
+    if need in special:
+        return special[need]()
+    if importlib.util.find_spec(need) is None:
+        return f"{need} is not installed: pip install 'agentgym-si[{EXTRAS[need]}]'"
+    return ""
+
+
+def _check_browser() -> str:
+    from agentgym_si.envs.web.browsers import find_browser
+
+    try:
+        find_browser()
+    except AgentGymError as error:
+        return str(error)
+    return ""
