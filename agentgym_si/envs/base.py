@@ -55,7 +55,10 @@ class TextEnv(gym.Env[str, str]):
         render_mode: None, "ansi", or what the class adds to its metadata.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012  (Gymnasium's own form)
+    metadata: dict[str, Any] = {  # noqa: RUF012  (Gymnasium's own form)
+        "render_modes": ["ansi"],
+        "render_fps": 1,
+    }
     instructions: str = ""
     """All that a policy is told beside the observations."""
     tools: tuple[Mapping[str, Any], ...] = ()
@@ -202,9 +205,7 @@ class TextEnv(gym.Env[str, str]):
         except EnvFailure as broken:
             failure = broken
         self.env_seconds += time.perf_counter() - began
-        truncated = failure is not None or (
-            not terminated and len(self._actions) >= self.max_steps
-        )
+        truncated = failure is not None or (not terminated and len(self._actions) >= self.max_steps)
         self._over = terminated or truncated
         info = self._info(failure)
         if error:
@@ -242,8 +243,9 @@ class TextEnv(gym.Env[str, str]):
             raise EnvFailure(info["failure"]["kind"], info["failure"]["message"])
         if self._over or self._observation != state.observation:
             raise RestoreMismatch(
-                f"replaying {len(state.actions)} actions of task {state.task_id!r}, seed {state.seed}: "
-                f"expected observation {state.observation[:80]!r}, got {self._observation[:80]!r}"
+                f"replaying {len(state.actions)} actions of task {state.task_id!r}, seed "
+                f"{state.seed}: expected observation {state.observation[:80]!r}, "
+                f"got {self._observation[:80]!r}"
             )
         return self._observation
 
