@@ -1,0 +1,244 @@
+"""The action language: one call with literal arguments, in BrowserGym's names and order.
+
+Untrusted text is parsed with `ast` and checked here; nothing is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agentgym_si.errors import ActionError
+
+MAX_CHARACTERS = 1 << 16
+MAX_ATTEMPTS = 20
+"""Opening parentheses tried before the text is given up as noise."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An argument of an action: its name, what it must be, and its default (None: required)."""
+
+    name: str
+    kind: str
+    default: Any = None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One parsed action; `arguments` are complete, checked and in order."""
+
+    name: str
+    arguments: tuple[Any, ...] = ()
+
+
+_BID = Parameter("bid", "id")
+_BUTTON = Parameter("button", "button", "left")
+_MODIFIERS = Parameter("modifiers", "modifiers", ())
+_KEY = Parameter("key_comb", "key")
+
+
+def _point(*names: str) -> tuple[Parameter, ...]:
+    return tuple(Parameter(name, "number") for name in names)
+
+
+ACTIONS: Mapping[str, tuple[Parameter, ...]] = {
+    "noop": (Parameter("wait_ms", "number", 0),),
+    "click": (_BID, _BUTTON, _MODIFIERS),
+    "dblclick": (_BID, _BUTTON, _MODIFIERS),
+    "hover": (_BID,),
+    "fill": (_BID, Parameter("value", "text")),
+    "clear": (_BID,),
+    "focus": (_BID,),
+    "press": (_BID, _KEY),
+    "select_option": (_BID, Parameter("options", "options")),
+    "drag_and_drop": (Parameter("from_bid", "id"), Parameter("to_bid", "id")),
+    "scroll": _point("delta_x", "delta_y"),
+    "keyboard_press": (_KEY,),
+    "keyboard_type": (Parameter("text", "text"),),
+    "mouse_move": _point("x", "y"),
+    "mouse_click": (*_point("x", "y"), _BUTTON),
+    "mouse_dblclick": (*_point("x", "y"), _BUTTON),
+    "mouse_drag_and_drop": _point("from_x", "from_y", "to_x", "to_y"),
+    "goto": (Parameter("url", "text"),),
+    "go_back": (),
+    "go_forward": (),
+    "new_tab": (),
+    "tab_focus": (Parameter("index", "index"),),
+    "tab_close": (),
+    "send_msg_to_user": (Parameter("text", "text"),),
+    "report_infeasible": (Parameter("reason", "text", ""),),
+}
+
+_KNOWN = re.compile(rf"\b({'|'.join(ACTIONS)})\s*\(")
+_ANY = re.compile(r"\b([A-Za-z_]\w{0,40})\s*\(")
+_FENCE = re.compile(r"```[a-z]*\n(.*?)```", re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_LEGAL_ESCAPES = frozenset("\\'\"abfnrtv0xuUN\n")
+_MODIFIER_KEYS = ("Alt", "Control", "Meta", "Shift")
+
+
+def parse(text: str) -> Call:
+    """Return the one action in `text`, prose or a code fence around it allowed.
+
+    Raises ActionError, which says what was expected and what came.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ActionError(f"expected at most {MAX_CHARACTERS} characters, got {len(text)}")
+    fences = _FENCE.findall(text)
+    calls = _find_calls(fences[-1] if fences else text)
+    if len(calls) > 1:
+        raise ActionError(f"expected one action, got {' and '.join(sorted(calls))}")
+    if not calls:
+        raise ActionError(_explain(text))
+    source = next(iter(calls))
+    return _check(source, _parse_call(source))
+
+
+def describe(name: str) -> str:
+    """Return an action's signature: `press(bid, key_comb)`."""
+    return f"{name}({', '.join(parameter.name for parameter in ACTIONS[name])})"
+
+
+def _find_calls(text: str) -> dict[str, None]:
+    """Return the different calls of known actions in a text, outermost only, two at most."""
+    found: dict[str, None] = {}
+    position = 0
+    for _ in range(MAX_ATTEMPTS):
+        match = _KNOWN.search(text, position)
+        if match is None or len(found) > 1:
+            break
+        end = _closing(text, match.end())
+        position = match.end() if end is None else end
+        if end is not None:
+            found[text[match.start() : end]] = None
+    return found
+
+
+def _closing(text: str, start: int) -> int | None:
+    """Return the index after the parenthesis that closes the one before `start`."""
+    depth, quote, index = 1, "", start
+    while index < len(text):
+        character = text[index]
+        if quote:
+            if character == "\\":
+                index += 1
+            elif character == quote:
+                quote = ""
+        elif character in "'\"":
+            quote = character
+        elif character in "()":
+            depth += 1 if character == "(" else -1
+            if depth == 0:
+                return index + 1
+        index += 1
+    return None
+
+
+def _parse_call(source: str) -> ast.Call:
+    # An unknown escape stands for itself, as Python (still) has it, but without its warning.
+    kept = _ESCAPE.sub(
+        lambda match: match[0] if match[1] in _LEGAL_ESCAPES else "\\" + match[0], source
+    )
+    try:
+        node = ast.parse(kept, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ActionError(
+            f"expected a call with literal arguments, got {_shorten(source)}"
+        ) from None
+    if not isinstance(node, ast.Call):
+        raise ActionError(f"expected one call, got {_shorten(source)}")
+    return node
+
+
+def _check(source: str, node: ast.Call) -> Call:
+    name = node.func.id if isinstance(node.func, ast.Name) else source.split("(")[0]
+    parameters = ACTIONS[name]
+    values: dict[str, Any] = {}
+    if len(node.args) > len(parameters):
+        raise ActionError(f"expected {describe(name)}, got {len(node.args)} arguments")
+    for parameter, argument in zip(parameters, node.args, strict=False):
+        values[parameter.name] = _literal(argument, source)
+    names = [parameter.name for parameter in parameters]
+    for keyword in node.keywords:
+        if keyword.arg not in names or keyword.arg in values:
+            raise ActionError(f"expected {describe(name)}, got argument {keyword.arg!r}")
+        values[keyword.arg] = _literal(keyword.value, source)
+    arguments = []
+    for parameter in parameters:
+        if parameter.name in values:
+            arguments.append(_convert(parameter, values[parameter.name], name))
+        elif parameter.default is None:
+            raise ActionError(f"expected {describe(name)}, got no {parameter.name}")
+        else:
+            arguments.append(parameter.default)
+    return Call(name, tuple(arguments))
+
+
+def _literal(node: ast.expr, source: str) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        raise ActionError(f"expected literal arguments, got {_shorten(source)}") from None
+
+
+def _convert(parameter: Parameter, value: Any, action: str) -> Any:
+    """Return the checked value; raises ActionError saying expected and got."""
+    kind = parameter.kind
+    if kind == "id":
+        digits = str(value).strip().strip("[]") if type(value) in (str, int) else ""
+        if digits.isascii() and digits.isdecimal() and len(digits) < 10:
+            return int(digits)
+    elif kind in ("text", "key") and isinstance(value, str):
+        return value
+    elif kind == "number" and type(value) in (int, float) and math.isfinite(value):
+        if abs(value) <= 1e6:
+            return float(value)
+    elif kind == "index" and type(value) is int and 0 <= value < 1000:
+        return value
+    elif kind == "options":
+        options = [value] if isinstance(value, str) else value
+        if isinstance(options, (list, tuple)) and all(isinstance(one, str) for one in options):
+            return tuple(options)
+    elif kind == "button" and value in ("left", "middle", "right"):
+        return value
+    elif (
+        kind == "modifiers"
+        and isinstance(value, (list, tuple))
+        and all(key in _MODIFIER_KEYS for key in value)
+    ):
+        return tuple(value)
+    expected = _EXPECTED[kind]
+    raise ActionError(
+        f"{action}: expected {parameter.name} to be {expected}, got {_shorten(repr(value))}"
+    )
+
+
+_EXPECTED = {
+    "id": "an element's id such as '12'",
+    "text": "a string",
+    "key": "a key such as 'Enter' or 'Control+c'",
+    "number": "a number of at most 1,000,000",
+    "index": "a tab's number",
+    "options": "an option's text or a list of them",
+    "button": "'left', 'middle' or 'right'",
+    "modifiers": "a list of 'Alt', 'Control', 'Meta', 'Shift'",
+}
+
+
+def _explain(text: str) -> str:
+    match = _ANY.search(text)
+    if match is None or match[1] in ACTIONS:
+        return f"expected one action such as click('12'), got {_shorten(repr(text[:200]))}"
+    close = difflib.get_close_matches(match[1], ACTIONS, n=1, cutoff=0.4)
+    hint = f"did you mean {describe(close[0])}?" if close else f"known: {', '.join(ACTIONS)}"
+    return f"unknown action {match[1]!r}; {hint}"
+
+
+def _shorten(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -1,0 +1,70 @@
+"""Find a Chromium, and say how it is launched so that nothing leaves it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from agentgym_si.errors import MissingDependency
+
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+"""Programs looked for on PATH. The headless shell starts faster and needs less memory."""
+
+FENCE = (
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--proxy-server=http://0.0.0.0:1",
+    "--proxy-bypass-list=<-loopback>",
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+)
+"""What request interception does not see (prefetch, WebRTC, redirects) finds no host."""
+
+SAME_PIXELS = ("--disable-lcd-text", "--font-render-hinting=none", "--force-color-profile=srgb")
+
+INSTALL = (
+    "the web environments need a Chromium: python -m playwright install --with-deps "
+    "chromium-headless-shell"
+)
+
+
+def find_browser(explicit: str | Path | None = None) -> Path:
+    """Return the browser's executable: `explicit`, Playwright's own, else the first on PATH.
+
+    Raises MissingDependency where there is none; the message has the command that installs one.
+    """
+    if explicit is not None:
+        found = shutil.which(str(explicit))
+        if found is None:
+            raise MissingDependency(f"expected a browser's executable, got {str(explicit)!r}")
+        return Path(found)
+    for path in _playwright_browsers():
+        if os.access(path, os.X_OK):
+            return path
+    for name in NAMES:
+        on_path = shutil.which(name)
+        if on_path is not None:
+            return Path(on_path)
+    raise MissingDependency(INSTALL)
+
+
+def launch_arguments() -> list[str]:
+    """Return Chromium's command line options beyond Playwright's own."""
+    return [*FENCE, *SAME_PIXELS]
+
+
+def sandboxed() -> bool:
+    """Say whether Chromium's own sandbox can be on: it refuses to start so as root."""
+    return os.geteuid() != 0
+
+
+def _playwright_browsers() -> Iterator[Path]:
+    """Yield the executables Playwright would have installed, newest first, shells before all."""
+    root = os.environ.get("PLAYWRIGHT_BROWSERS_PATH", "")
+    folder = Path(root) if root not in ("", "0") else Path.home() / ".cache" / "ms-playwright"
+    for pattern in (
+        "chromium_headless_shell-*/*/*headless*shell*",
+        "chromium-*/*/chrome",
+        "chromium-*/*/*.app/Contents/MacOS/*",
+    ):
+        yield from sorted((path for path in folder.glob(pattern) if path.is_file()), reverse=True)

@@ -1,0 +1,187 @@
+"""One browser for all environments of a process, behind synchronous calls.
+
+Playwright's asynchronous interface runs in a daemon thread with an event loop of its own, so a call
+works from any thread, inside a running event loop, and after a fork (the child gets a new hub).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agentgym_si.envs.web.browsers import launch_arguments, sandboxed
+from agentgym_si.errors import EnvFailure, MissingDependency
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Playwright
+
+T = TypeVar("T")
+
+GRACE_SECONDS = 5.0
+"""How long a call may outlive its own deadline before the hub is given up."""
+
+
+class Hub:
+    """A browser and the thread that talks to it; made by `hub_for`."""
+
+    def __init__(self, executable: Path) -> None:
+        """Start the thread; the browser is launched by the first `browser()`."""
+        self.executable = executable
+        self.broken = False
+        self._loop = asyncio.new_event_loop()
+        self._launching = asyncio.Lock()
+        self._playwright: Playwright | None = None
+        self._browser: Browser | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run, name="agentgym-si web", daemon=True)
+        self._thread.start()
+
+    def call(self, work: Coroutine[Any, Any, T], deadline_seconds: float) -> T:
+        """Run a coroutine on the hub's loop and return its result.
+
+        Raises EnvFailure with kind "deadline", "browser_died" or "browser_error", and lets through
+        what else the coroutine raises.
+        """
+        from playwright.async_api import Error
+
+        if self.broken or not self._thread.is_alive():
+            work.close()
+            raise EnvFailure("browser_died", "the browser is gone; reset() starts another")
+        bounded = asyncio.wait_for(work, deadline_seconds)
+        future = asyncio.run_coroutine_threadsafe(bounded, self._loop)
+        try:
+            return future.result(deadline_seconds + GRACE_SECONDS)
+        except TimeoutError as late:
+            if not future.done():
+                future.cancel()
+                self.broken = True
+            raise EnvFailure("deadline", f"no answer in {deadline_seconds:g} s") from late
+        except Error as error:
+            reason = error.message.splitlines()[0]
+            if self._browser is None or not self._browser.is_connected():
+                self.broken = True
+                raise EnvFailure("browser_died", reason) from error
+            raise EnvFailure("browser_error", reason) from error
+
+    async def browser(self) -> Browser:
+        """Return the running browser, launching it first where needed."""
+        async with self._launching:
+            if self._browser is None:
+                from playwright.async_api import async_playwright
+
+                self._playwright = await async_playwright().start()
+                self._browser = await self._playwright.chromium.launch(
+                    executable_path=str(self.executable),
+                    args=launch_arguments(),
+                    chromium_sandbox=sandboxed(),
+                    handle_sigint=False,
+                    handle_sigterm=False,
+                    handle_sighup=False,
+                )
+                self._browser.on("disconnected", self._mark_broken)
+            return self._browser
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine on the hub's loop without waiting; from any thread."""
+        if self.broken or not self._thread.is_alive():
+            work.close()
+        else:
+            self._loop.call_soon_threadsafe(self.background, work)
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine as a task of the loop; only on the loop's own thread."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finish)
+
+    def close(self) -> None:
+        """Close the browser and end the thread; safe to call again."""
+        self.broken = True
+        if not self._thread.is_alive():
+            return
+        asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop)
+        self._thread.join(3 * GRACE_SECONDS)
+
+    # Inside the thread --------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.close()
+
+    def _mark_broken(self, _: Browser) -> None:
+        self.broken = True
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        from playwright.async_api import Error
+
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, (Error, TimeoutError)):
+            raise error
+
+    async def _shut_down(self) -> None:
+        from playwright.async_api import Error
+
+        try:
+            if self._browser is not None:
+                await asyncio.wait_for(self._browser.close(), GRACE_SECONDS)
+            if self._playwright is not None:
+                await asyncio.wait_for(self._playwright.stop(), GRACE_SECONDS)
+        except (Error, TimeoutError):
+            self._browser = None  # it is dead already; its driver ends with our pipe
+        finally:
+            pending = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+            self._loop.stop()
+
+
+_hubs: dict[Path, Hub] = {}
+_guard = threading.Lock()
+
+
+def hub_for(executable: Path) -> Hub:
+    """Return this process's hub for a browser; a broken one is replaced.
+
+    Raises MissingDependency where Playwright is not installed.
+    """
+    try:
+        import playwright.async_api  # noqa: F401
+    except ImportError as missing:
+        raise MissingDependency(
+            "the web environments need Playwright: pip install 'agentgym-si[web]'"
+        ) from missing
+    with _guard:
+        hub = _hubs.get(executable)
+        if hub is None or hub.broken:
+            if hub is not None:
+                threading.Thread(target=hub.close, daemon=True).start()
+            hub = _hubs[executable] = Hub(executable)
+        return hub
+
+
+def close_hubs() -> None:
+    """Close every browser of this process; the next reset launches a new one."""
+    with _guard:
+        hubs = list(_hubs.values())
+        _hubs.clear()
+    for hub in hubs:
+        hub.close()
+
+
+def _forget_after_fork() -> None:
+    """Drop the parent's hubs: their threads do not exist here, their browser is not ours."""
+    global _guard
+    _guard = threading.Lock()
+    _hubs.clear()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
+atexit.register(close_hubs)

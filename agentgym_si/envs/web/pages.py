@@ -1,0 +1,77 @@
+"""MiniWoB++'s pages as single documents: scripts, styles and small images inlined."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import mimetypes
+import re
+from pathlib import Path
+
+from agentgym_si.errors import MissingDependency
+
+_SCRIPT = re.compile(r"<script\s[^>]*?src=\"([^\"]+)\"[^>]*>\s*</script>")
+_STYLE = re.compile(r"<link\s[^>]*?href=\"([^\"]+\.css)\"[^>]*>")
+_IMAGE = re.compile(r"(<img\s[^>]*?src=\")([^\"]+\.(?:png|gif|jpg))(\")")
+_URL = re.compile(r"url\([\"']?([^\"')]+\.(?:png|gif|jpg))[\"']?\)")
+
+STILL = (
+    "<style>*,*::before,*::after{transition:none!important;animation:none!important;"
+    "scroll-behavior:auto!important;caret-color:transparent!important}</style>"
+)
+"""Transitions follow the wall clock; without them the page's look follows its state alone."""
+
+
+@functools.cache
+def miniwob_folder() -> Path:
+    """Return the folder of the pages; raises MissingDependency where `miniwob` is missing."""
+    from importlib.util import find_spec
+
+    spec = find_spec("miniwob")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingDependency(
+            "MiniWoB's pages come with the package miniwob: pip install 'agentgym-si[web]'"
+        )
+    return Path(spec.submodule_search_locations[0]) / "html" / "miniwob"
+
+
+@functools.cache
+def task_names() -> tuple[str, ...]:
+    """Return the name of every page the package ships, sorted."""
+    return tuple(sorted(path.stem for path in miniwob_folder().glob("*.html")))
+
+
+@functools.cache
+def document(task: str) -> str:
+    """Return a task's page with all that it loads put into it."""
+    path = miniwob_folder() / f"{task}.html"
+    text = path.read_text(encoding="utf-8")
+    folder = path.parent
+    text = _SCRIPT.sub(lambda match: _script(folder / match[1]), text)
+    text = _STYLE.sub(lambda match: _style(folder / match[1]), text)
+    text = _IMAGE.sub(lambda match: f"{match[1]}{_data(folder / match[2])}{match[3]}", text)
+    text = _inline_urls(text, folder)
+    return text.replace("</head>", f"{STILL}</head>", 1)
+
+
+@functools.cache
+def _script(path: Path) -> str:
+    text = path.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    return f"<script>{text}\n</script>"
+
+
+@functools.cache
+def _style(path: Path) -> str:
+    return f"<style>{_inline_urls(path.read_text(encoding='utf-8'), path.parent)}\n</style>"
+
+
+def _inline_urls(text: str, folder: Path) -> str:
+    return _URL.sub(lambda match: f'url("{_data(folder / match[1])}")', text)
+
+
+@functools.cache
+def _data(path: Path) -> str:
+    if not path.is_file():
+        return "data:,"
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
