@@ -73,8 +73,8 @@ class EvaluateSettings(Settings):
     """Held-out episodes a task, the same in every iteration; the promotion gate reads them."""
     final_seeds: CountOrNone = 20
     """Episodes a task that only the last comparison of end and start plays; 0 leaves it out."""
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    """A candidate is promoted where the paired test's p-value is below this."""
+    alpha: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """A candidate is promoted where the paired test's p-value is at most this; 1 always does."""
 
 
 class ImproveConfig(Settings):
@@ -84,8 +84,8 @@ class ImproveConfig(Settings):
     """Environment id."""
     tasks: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
     """Task ids."""
-    max_steps: Count | None = None
-    """Steps an episode; None for the environment's own limit."""
+    env_options: dict[str, Any] = {}
+    """Keyword arguments of the environment, `max_steps` say."""
     policy: str = "tiny"
     """`tiny` (built from nothing), or a checkpoint folder."""
     method: str = "rft"

@@ -47,7 +47,7 @@ def check(config: ImproveConfig) -> ImproveConfig:
     """
     env_id = check_env_id(config.env)
     load_method(config.method, config.method_options)
-    env = make_env(config.env)
+    env = make_env(config.env, **config.env_options)
     known: Mapping[str, Any] = getattr(env.unwrapped, "all_tasks", {})
     env.close()
     for task in config.tasks:

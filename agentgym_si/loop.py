@@ -196,7 +196,7 @@ class _Loop:
         before = self._stored(self._episodes("evaluate", standing))
         after = self._stored(self._episodes("evaluate", iteration))
         paired = compare(before, after)
-        promoted = paired.p_value < self.config.evaluate.alpha
+        promoted = paired.p_value <= self.config.evaluate.alpha
         against = {key: value for key, value in asdict(paired).items() if key != "n"}
         return {"promoted": promoted, "against": standing, "paired": against}
 
@@ -310,9 +310,7 @@ class _Loop:
 
     def _open_envs(self) -> Sequence[gym.Env[str, str]]:
         if not self._envs:
-            options: dict[str, Any] = {"disable_env_checker": True}
-            if self.config.max_steps is not None:
-                options["max_steps"] = self.config.max_steps
+            options = {"disable_env_checker": True, **self.config.env_options}
             for _ in range(self.config.in_flight):
                 env = self._stack.enter_context(gym.make(self.config.env, **options))
                 self._envs.append(env)
