@@ -67,7 +67,7 @@ def decode(cls: type[Record], data: Any, where: str = "$") -> Record:
             raise BadRecord(
                 f"unknown field {name!r} at {where}; {cls.__name__} has {', '.join(fields)}"
             )
-    hints = _hints(cls)
+    hints = _hints(typing.cast(Any, cls))
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in data:
@@ -119,7 +119,9 @@ def _decode_scalar(hint: Any, data: Any, where: str) -> Any:
         try:
             data = float(data)
         except OverflowError as error:
-            raise BadRecord(f"expected a finite number, got {str(data)[:40]}… at {where}") from error
+            raise BadRecord(
+                f"expected a finite number, got {str(data)[:40]}… at {where}"
+            ) from error
     if type(data) is not hint:
         raise _wrong(hint.__name__, data, where)
     return _check_json(data, where)

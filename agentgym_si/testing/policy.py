@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from agentgym_si import codec
+from agentgym_si.errors import BadRecord
 from agentgym_si.policies.base import History, Need, Policy
 from agentgym_si.testing.playing import require
 from agentgym_si.types import Action
@@ -56,7 +57,10 @@ def _ask(policy: Policy, histories: Sequence[History], n: int) -> list[list[str]
     require(right, "batch", f"expected {len(histories)} lists of {n} actions, got {lengths}")
     for action in (action for answer in answers for action in answer):
         require(isinstance(action, Action), "actions", f"expected an Action, got {action!r}")
-        same = codec.loads(Action, codec.dumps(action)) == action
+        try:
+            same = codec.loads(Action, codec.dumps(action)) == action
+        except BadRecord as error:
+            raise AssertionError(f"actions: {error}") from error
         require(same, "actions", f"{action!r} does not survive JSON")
     return [[action.text for action in answer] for answer in answers]
 
