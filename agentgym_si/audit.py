@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 
 from agentgym_si.envs.base import TextEnv
-from agentgym_si.errors import BadInput
+from agentgym_si.errors import BadInput, UnknownName
 from agentgym_si.policies.base import stable_seed
 from agentgym_si.types import SOLVED
 
@@ -77,6 +77,7 @@ def audit(
 
     Raises:
         BadInput: for seeds below 1, or an environment that is no `TextEnv`.
+        UnknownName: for a task the environment does not have.
     """
     if seeds < 1:
         raise BadInput(f"expected at least 1 seed, got {seeds}")
@@ -85,8 +86,11 @@ def audit(
         world = made.unwrapped
         if not isinstance(world, TextEnv):
             raise BadInput(f"expected a TextEnv to audit, got {type(world).__name__}")
+        chosen = world.task_ids if tasks is None else list(tasks)
+        for unknown in set(chosen) - set(world.all_tasks):
+            raise UnknownName("task", unknown, world.all_tasks, where=type(world).__name__)
         rows: list[TaskAudit] = []
-        for task in world.task_ids if tasks is None else tasks:
+        for task in chosen:
             rows.append(_audit_task(world, task, seeds))
             if on_task is not None:
                 on_task(rows[-1])
