@@ -19,15 +19,14 @@ from agentgym_si.envs.base import Step, TextEnv
 from agentgym_si.envs.miniwob_oracles import ORACLES
 from agentgym_si.envs.web.actions import Call, parse
 from agentgym_si.envs.web.browsers import find_browser
-from agentgym_si.envs.web.hub import Hub, hub_for
+from agentgym_si.envs.web.hub import Hub, Work, hub_for
 from agentgym_si.envs.web.pages import document, task_names
 from agentgym_si.envs.web.png import decode_png
-from agentgym_si.envs.web.session import EPOCH_MILLISECONDS, PAGE_SCRIPT, Session
+from agentgym_si.envs.web.session import Answer, Session, keep_spare, open_session
 from agentgym_si.envs.web.snapshot import Page, format_page, page_of, quoted_words, read_page
 from agentgym_si.errors import ActionError, BadInput, EnvFailure
 from agentgym_si.types import Task
 
-MINIWOB_SCRIPT = (Path(__file__).parent / "web" / "miniwob.js").read_text(encoding="utf-8")
 STEP_MILLISECONDS = 500
 """What the page's clock moves on in a step."""
 
@@ -76,7 +75,7 @@ class MiniWoBEnv(TextEnv):
         self._deadline = deadline_seconds
         self._hub: Hub | None = None
         self._session: Session | None = None
-        self._discard: weakref.finalize[[Hub, Session], MiniWoBEnv] | None = None
+        self._discard: weakref.finalize[[Work], MiniWoBEnv] | None = None
         self._page = Page("", ())
         self._text = ""
         self._verdict: dict[str, Any] = {}
@@ -88,25 +87,9 @@ class MiniWoBEnv(TextEnv):
     def start(self, task: Task, rng: np.random.Generator) -> str:
         """Load the page in a fresh context and begin its episode."""
         hub = hub_for(find_browser(self._wanted_browser))
-        old, self._session = self._session, None
-        if self._discard is not None:
-            self._discard.detach()
-        if old is not None and self._hub is hub:
-            hub.later(old.close())
-        url, body = f"http://miniwob.test/{task.id}.html", document(task.id)
-        served: list[str] = []
-
-        def answer(asked: str) -> str | None:
-            # Once: a reload would begin another episode, another page would be another task.
-            if asked != url or served:
-                return None
-            served.append(asked)
-            return body
-
-        self._hub, self._session = hub, Session(answer)
-        self._discard = weakref.finalize(self, _discard, hub, self._session)
-        self._discard.atexit = False
-        state = hub.call(self._begin_episode(self._session, url), self._deadline)
+        self.close()
+        self._hub = hub
+        state = hub.call(self._begin_episode(hub, task.id), self._deadline)
         if not state["ready"]:
             raise EnvFailure("not_ready", f"task {task.id} was not ready in time")
         return self._read(state)
@@ -179,21 +162,21 @@ class MiniWoBEnv(TextEnv):
 
     def close(self) -> None:
         """Close the episode's context; the browser stays for the process's other environments."""
-        session, self._session = self._session, None
+        self._session = None
         if self._discard is not None:
-            self._discard.detach()
-        if session is not None and self._hub is not None:
-            self._hub.later(session.close())
+            self._discard()  # once, however often it is called
 
     # Inside -------------------------------------------------------------------------------
 
-    async def _begin_episode(self, session: Session, url: str) -> dict[str, Any]:
-        assert self._hub is not None
-        constants = f"const SEED = {self._seed}, EPOCH = {EPOCH_MILLISECONDS};"
-        await session.open(self._hub, url, f"{{{constants}\n{PAGE_SCRIPT}\n{MINIWOB_SCRIPT}}}")
-        state: dict[str, Any] = await session.evaluate(
-            f"__miniwob.begin({self._seed}, {STEP_MILLISECONDS})"
-        )
+    async def _begin_episode(self, hub: Hub, task_id: str) -> dict[str, Any]:
+        session = self._session = await open_session(hub)
+        self._discard = weakref.finalize(self, hub.later, session.close)
+        self._discard.atexit = False
+        url = f"http://miniwob.test/{task_id}.html"
+        await session.load(url, _serve_once(url, document(task_id, self._seed)))
+        begin = f"__miniwob.begin({self._seed}, {STEP_MILLISECONDS})"
+        state: dict[str, Any] = await session.evaluate(begin)
+        hub.background(keep_spare(hub))
         return state
 
     async def _play(self, session: Session, call: Call) -> tuple[str | None, dict[str, Any]]:
@@ -216,5 +199,14 @@ class MiniWoBEnv(TextEnv):
         return self._text
 
 
-def _discard(hub: Hub, session: Session) -> None:
-    hub.later(session.close())
+def _serve_once(url: str, body: str) -> Answer:
+    """Answer the first request for `url` alone.
+
+    A reload would begin another episode, and another page would be another task.
+    """
+    left = [body]
+
+    def answer(asked: str) -> str | None:
+        return left.pop() if asked == url and left else None
+
+    return answer

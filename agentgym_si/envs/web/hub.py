@@ -10,7 +10,7 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Playwright
 
 T = TypeVar("T")
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""Something to be done on the hub's loop."""
 
 GRACE_SECONDS = 5.0
 """How long a call may outlive its own deadline before the hub is given up."""
@@ -37,7 +40,7 @@ class Hub:
         self._launching = asyncio.Lock()
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._run, name="agentgym-si web", daemon=True)
         self._thread.start()
 
@@ -86,18 +89,17 @@ class Hub:
                 self._browser.on("disconnected", self._mark_broken)
             return self._browser
 
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine on the hub's loop without waiting; from any thread."""
-        if self.broken or not self._thread.is_alive():
-            work.close()
-        else:
-            self._loop.call_soon_threadsafe(self.background, work)
+    def later(self, work: Work) -> None:
+        """Run work on the hub's loop without waiting for it; from any thread."""
+        if not self.broken and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(lambda: self.background(work()))
 
-    def background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine as a task of the loop; only on the loop's own thread."""
+    def background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run a coroutine as a task that ends with the hub; only on the loop's own thread."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finish)
+        return task
 
     def close(self) -> None:
         """Close the browser and end the thread; safe to call again."""
@@ -117,7 +119,7 @@ class Hub:
     def _mark_broken(self, _: Browser) -> None:
         self.broken = True
 
-    def _finish(self, task: asyncio.Task[None]) -> None:
+    def _finish(self, task: asyncio.Task[Any]) -> None:
         from playwright.async_api import Error
 
         self._tasks.discard(task)
@@ -128,6 +130,7 @@ class Hub:
     async def _shut_down(self) -> None:
         from playwright.async_api import Error
 
+        await _cancel(self._tasks)
         try:
             if self._browser is not None:
                 await asyncio.wait_for(self._browser.close(), GRACE_SECONDS)
@@ -136,11 +139,15 @@ class Hub:
         except (Error, TimeoutError):
             self._browser = None  # it is dead already; its driver ends with our pipe
         finally:
-            pending = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            await _cancel(asyncio.all_tasks() - {asyncio.current_task()})
             self._loop.stop()
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
+    pending = [task for task in tasks if task is not None]
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
 
 
 _hubs: dict[Path, Hub] = {}

@@ -41,9 +41,14 @@ def task_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in miniwob_folder().glob("*.html")))
 
 
+def document(task: str, seed: int) -> str:
+    """Return a task's page with all that it loads put into it, its chance fixed by `seed`."""
+    before, after = _document(task)
+    return f"{before}<head><script>__agentgym.seed({seed % 2**32})</script>{after}"
+
+
 @functools.cache
-def document(task: str) -> str:
-    """Return a task's page with all that it loads put into it."""
+def _document(task: str) -> tuple[str, str]:
     path = miniwob_folder() / f"{task}.html"
     text = path.read_text(encoding="utf-8")
     folder = path.parent
@@ -51,7 +56,10 @@ def document(task: str) -> str:
     text = _STYLE.sub(lambda match: _style(folder / match[1]), text)
     text = _IMAGE.sub(lambda match: f"{match[1]}{_data(folder / match[2])}{match[3]}", text)
     text = _inline_urls(text, folder)
-    return text.replace("</head>", f"{STILL}</head>", 1)
+    before, found, after = text.replace("</head>", f"{STILL}</head>", 1).partition("<head>")
+    if not found:
+        raise ValueError(f"expected a <head> in the page of {task}")
+    return before, after
 
 
 @functools.cache

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +16,24 @@ from agentgym_si.envs.web.hub import Hub
 from agentgym_si.errors import ActionError, EnvFailure
 
 if TYPE_CHECKING:
-    from playwright.async_api import CDPSession, Dialog, Page, Route, WebSocketRoute
+    from playwright.async_api import (
+        Browser,
+        BrowserContext,
+        CDPSession,
+        Dialog,
+        Page,
+        Route,
+        ViewportSize,
+        WebSocketRoute,
+    )
 
-PAGE_SCRIPT = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
 EPOCH_MILLISECONDS = 1_704_103_200_000
 """Every episode begins at 2024-01-01 10:00 UTC."""
 
-VIEWPORT = {"width": 332, "height": 214}
+SPARES = 2
+"""Contexts kept ready for the next episodes: a fresh renderer takes longer than a page."""
+
+VIEWPORT: ViewportSize = {"width": 332, "height": 214}
 MAX_TABS = 5
 DRAG_MOVES = 4
 _MODIFIER_BITS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
@@ -41,24 +54,21 @@ class Tab:
 class Session:
     """A fresh browser context; made by `open_session`, closed once."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self) -> None:
         """Use `open_session`."""
-        self.answer = answer
         self.tabs: list[Tab] = []
         self.active = 0
         self.dialogs: list[str] = []
         self.crashed = False
         self.pointer = (80.0, 130.0)
+        self._answer: Answer = _nothing
         self._adoptions: dict[Page, asyncio.Task[None]] = {}
-        self._context: Any = None
-        self._hub: Hub | None = None
+        self._context: BrowserContext | None = None
 
-    async def open(self, hub: Hub, url: str, script: str) -> None:
-        """Make the context, which runs `script` before every page, and load `url` in a tab."""
-        self._hub = hub
-        browser = await hub.browser()
+    async def prepare(self, browser: Browser) -> Session:
+        """Make the context and an empty first tab; nothing in it knows the episode."""
         self._context = await browser.new_context(
-            viewport=VIEWPORT,  # type: ignore[arg-type]  # a TypedDict of the same keys
+            viewport=VIEWPORT,
             locale="en-US",
             timezone_id="UTC",
             service_workers="block",
@@ -68,10 +78,15 @@ class Session:
         await asyncio.gather(
             self._context.route("**/*", self._route),
             self._context.route_web_socket("**/*", _refuse_socket),
-            self._context.add_init_script(script),
+            self._context.add_init_script(page_script()),
         )
         self._context.on("page", self._adopt_popup)
         await self._adopt(await self._context.new_page())
+        return self
+
+    async def load(self, url: str, answer: Answer) -> None:
+        """Load a page in the first tab, all requests of the episode answered by `answer`."""
+        self._answer = answer
         await self.tabs[0].page.goto(url, wait_until="load")
 
     async def close(self) -> None:
@@ -112,7 +127,7 @@ class Session:
     # The fence ----------------------------------------------------------------------------
 
     async def _route(self, route: Route) -> None:
-        body = self.answer(route.request.url)
+        body = self._answer(route.request.url)
         if body is not None:
             await route.fulfill(status=200, headers=_HTML, body=body)
         elif route.request.is_navigation_request():
@@ -132,11 +147,10 @@ class Session:
         self.tabs.append(Tab(page, await page.context.new_cdp_session(page)))
 
     def _adopt_popup(self, page: Page) -> None:
-        assert self._hub is not None
         if len(self._adoptions) < MAX_TABS:
             self._adopt(page)
         else:
-            self._hub.background(page.close())
+            self._adoptions[page] = asyncio.get_running_loop().create_task(page.close())
 
     def _mark_crashed(self, _: Page) -> None:
         self.crashed = True
@@ -276,7 +290,7 @@ class Session:
     async def _do_new_tab(self) -> None:
         if len(self._adoptions) >= MAX_TABS:
             raise ActionError(f"expected at most {MAX_TABS} tabs")
-        await self._adopt(await self._context.new_page())
+        await self._adopt(await self.tabs[0].page.context.new_page())
 
     async def _do_tab_focus(self, index: int) -> None:
         if index >= len(self.tabs):
@@ -293,6 +307,43 @@ class Session:
 
     async def _do_send_msg_to_user(self, _: str) -> None:
         return
+
+
+async def open_session(hub: Hub) -> Session:
+    """Return a session in a context that nothing has used yet; raises Playwright's errors."""
+    browser = await hub.browser()
+    ready = _spares.setdefault(hub, [])
+    if ready:
+        return await ready.pop(0)
+    return await Session().prepare(browser)
+
+
+async def keep_spare(hub: Hub) -> None:
+    """Start to make a context ready for a later episode, where fewer than SPARES are."""
+    browser = await hub.browser()
+    ready = _spares.setdefault(hub, [])
+    if len(ready) < SPARES:
+        ready.append(hub.background(Session().prepare(browser)))
+
+
+@functools.cache
+def page_script() -> str:
+    """Return what runs in every page before its own scripts."""
+    parts = [_script(name) for name in ("world.js", "snapshot.js", "act.js")]
+    own = "\n".join(parts)
+    world = f"(() => {{\nconst EPOCH = {EPOCH_MILLISECONDS};\n{own}}})();"
+    return f"if (!globalThis.__agentgym) {{\n{world}\n{_script('miniwob.js')}}}"
+
+
+_spares: weakref.WeakKeyDictionary[Hub, list[asyncio.Task[Session]]] = weakref.WeakKeyDictionary()
+
+
+def _script(name: str) -> str:
+    return (Path(__file__).parent / "scripts" / name).read_text(encoding="utf-8")
+
+
+def _nothing(_: str) -> str | None:
+    return None
 
 
 async def _refuse_socket(socket: WebSocketRoute) -> None:

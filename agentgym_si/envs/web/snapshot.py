@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _LINE = re.compile(r"\[(\d+)\] (\S+)(?: (\"(?:[^\"\\]|\\.)*\"))?(.*)")
@@ -23,6 +23,8 @@ class Element:
     value: str | None = None
     states: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    looks: Mapping[str, str] = field(default_factory=dict)
+    """Of what is drawn: `color`, `at` (centre x,y in pixels), `size`, `points`."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,10 @@ class Page:
 
 def element_of(row: Sequence[Any]) -> Element:
     """Return the element of a row of the page's own snapshot."""
-    number, role, name, value, states, options = row
-    return Element(int(number), role, name, value, tuple(states), tuple(options or ()))
+    number, role, name, value, states, options, looks = row
+    return Element(
+        int(number), role, name, value, tuple(states), tuple(options or ()), dict(looks or ())
+    )
 
 
 def format_element(element: Element) -> str:
@@ -50,6 +54,8 @@ def format_element(element: Element) -> str:
         parts.append(f"value={_quote(element.value)}")
     if element.options:
         parts.append(f"options={json.dumps(element.options, ensure_ascii=False)}")
+    for key, look in element.looks.items():
+        parts.append(f"{key}={look}" if key != "points" else f"points={look.replace(' ', ';')}")
     return " ".join([*parts, *element.states])
 
 

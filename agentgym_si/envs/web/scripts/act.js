@@ -1,0 +1,126 @@
+// What an action asks of a page: where to point, what takes text, what to choose, what to scroll.
+
+// Acting -----------------------------------------------------------------------------------
+const resolve = (id) => {
+  const node = nodes.get(id)?.deref();
+  return node?.isConnected ? node : null;
+};
+const rectsOf = (node) => {
+  if (node.nodeType === 1) return [node.getBoundingClientRect(), ...node.getClientRects()];
+  const range = document.createRange();
+  range.selectNodeContents(node);
+  return [...range.getClientRects()];
+};
+const hitAt = (x, y) => {
+  let hit = document.elementFromPoint(x, y);
+  while (hit?.shadowRoot?.elementFromPoint(x, y) && hit.shadowRoot.elementFromPoint(x, y) !== hit)
+    hit = hit.shadowRoot.elementFromPoint(x, y);
+  return hit;
+};
+const reaches = (hit, node) => {
+  for (let at = hit; at; at = at.parentNode ?? at.host) {
+    if (at === node) return true;
+    if (at.tagName === "LABEL" && at.control === node) return true;
+  }
+  return node.nodeType === 3 && node.parentElement === hit;
+};
+const SPOTS = [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.25], [0.5, 0.75], [0.1, 0.1], [0.9, 0.9], [0.1, 0.9], [0.9, 0.1]];
+const findSpot = (node) => {
+  let covering = null;
+  for (const box of rectsOf(node)) {
+    if (box.width <= 0 || box.height <= 0) continue;
+    for (const [across, down] of SPOTS) {
+      const [x, y] = [box.left + box.width * across, box.top + box.height * down];
+      const hit = hitAt(x, y);
+      if (hit && reaches(hit, node)) return { x, y };
+      covering ??= hit;
+    }
+  }
+  return { covering };
+};
+const knownAround = (element) => {
+  for (let at = element; at; at = at.parentElement) if (ids.has(at)) return ids.get(at);
+  return 0;
+};
+const inView = ({ x, y }) => x >= 0 && y >= 0 && x < innerWidth && y < innerHeight;
+// Returns {x, y} inside the element, scrolled into view, or {error}.
+const locate = async (id, enabled) => {
+  const node = resolve(id);
+  if (!node) return { error: nodes.has(id) ? `element [${id}] is gone from the page` : `unknown id ${id}` };
+  const element = node.nodeType === 1 ? node : node.parentElement;
+  if (!element.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }))
+    return { error: `element [${id}] is not visible` };
+  if (enabled && (element.disabled || element.getAttribute("aria-disabled") === "true"))
+    return { error: `element [${id}] is disabled` };
+  let spot = findSpot(node);
+  if (spot.x === undefined || !inView(spot)) {
+    element.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" });
+    await frames(2);  // scroll events are sent with a frame
+    spot = findSpot(node);
+  }
+  if (spot.x !== undefined && inView(spot)) return spot;
+  const by = spot.covering ? knownAround(spot.covering) : 0;
+  return { error: `element [${id}] is ${spot.covering ? "covered by " + (by ? `element [${by}]` : "another element") : "not visible"}` };
+};
+const EDITABLE = new Set(["text", "search", "email", "tel", "url", "password", "number"]);
+const focus = (id) => {
+  const node = resolve(id);
+  const element = node?.nodeType === 1 ? node : node?.parentElement;
+  element?.focus({ preventScroll: true });
+  return Boolean(element) && deepFocus() === element;
+};
+const change = (element) => {
+  element.dispatchEvent(new Event("input", { bubbles: true, composed: true }));
+  element.dispatchEvent(new Event("change", { bubbles: true }));
+};
+// Makes an element ready for typed text: {typed: true}; sets the value itself where nothing is
+// typed (dates, colours, sliders): {typed: false}; or {error}.
+const prepare = (id, text) => {
+  const element = resolve(id);
+  const input = element?.tagName === "INPUT";
+  if (!element || !(element.tagName === "TEXTAREA" || element.isContentEditable || (input && roleOf(element) && !["button", "checkbox", "radio", "file"].includes(roleOf(element)))))
+    return { error: `element [${id}] takes no text; expected a textbox` };
+  if (element.readOnly) return { error: `element [${id}] is read-only` };
+  element.focus({ preventScroll: true });
+  if (input && !EDITABLE.has(element.type)) {
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(element, text);
+    if (element.value !== text) return { error: `element [${id}] refuses ${JSON.stringify(text)}: no valid ${element.type}` };
+    change(element);
+    return { typed: false };
+  }
+  if (element.select) element.select();
+  else getSelection().selectAllChildren(element);
+  if (text === "") document.execCommand("delete");
+  return { typed: text !== "" };
+};
+const choose = (id, wanted) => {
+  const element = resolve(id);
+  if (element?.tagName !== "SELECT") return { error: `element [${id}] has no options; expected a combobox or listbox` };
+  if (element.disabled) return { error: `element [${id}] is disabled` };
+  if (wanted.length > 1 && !element.multiple) return { error: `element [${id}] takes one option, got ${wanted.length}` };
+  const found = wanted.map((name) => [...element.options].find((option) => collapse(option.label) === collapse(name) || option.value === name));
+  const missing = wanted.filter((_, index) => !found[index]);
+  if (missing.length) return { error: `element [${id}] has no option ${JSON.stringify(missing[0])}` };
+  element.focus({ preventScroll: true });
+  for (const option of element.options) option.selected = found.includes(option);
+  change(element);
+  return {};
+};
+const scrolls = (element) => {
+  const style = getComputedStyle(element);
+  const can = (overflow) => overflow === "auto" || overflow === "scroll";
+  return (can(style.overflowY) && element.scrollHeight > element.clientHeight) || (can(style.overflowX) && element.scrollWidth > element.clientWidth);
+};
+// Scrolls what is under the pointer, else the first part of the page that scrolls, else the page.
+const scroll = async (across, down, x, y) => {
+  let target = null;
+  for (let at = hitAt(x, y); at && at !== document.body; at = at.parentElement) if (scrolls(at)) { target = at; break; }
+  target ??= [...document.body.querySelectorAll("*")].find((element) => element.checkVisibility() && scrolls(element));
+  (target ?? document.scrollingElement).scrollBy({ left: across, top: down, behavior: "instant" });
+  await frames(2);
+  return {};
+};
+
+Object.defineProperty(globalThis, "__agentgym", {
+  value: Object.freeze({ advance, choose, focus, locate, prepare, scroll, seed, snapshot }),
+});

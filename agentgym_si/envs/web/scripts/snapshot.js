@@ -1,0 +1,211 @@
+// What a policy is told of a page: its visible controls, texts and drawings, in document order.
+
+// Names and roles ----------------------------------------------------------------------------
+const collapse = (text) => (text ?? "").toWellFormed().replace(/\s+/g, " ").trim();
+const legible = (element) => getComputedStyle(element).fontSize !== "0px";
+const shown = (element) => (legible(element) ? collapse(element.innerText ?? element.textContent) : "");
+const INPUTS = {
+  button: "button", submit: "button", reset: "button", image: "button", checkbox: "checkbox",
+  radio: "radio", range: "slider", color: "color", date: "date", time: "time", month: "month",
+  week: "week", "datetime-local": "datetime", file: "file", hidden: "",
+};
+const ROLES = new Set([
+  "button", "link", "checkbox", "radio", "tab", "menuitem", "option", "switch", "slider", "spinbutton",
+  "textbox", "combobox", "searchbox", "treeitem", "menuitemcheckbox", "menuitemradio",
+]);
+const SHAPES = {
+  circle: "circle", rect: "rectangle", ellipse: "ellipse", polygon: "polygon", polyline: "polyline",
+  line: "line", path: "path", image: "image",
+};
+const SKIPPED = new Set([
+  "SCRIPT", "STYLE", "TEMPLATE", "NOSCRIPT", "HEAD", "META", "LINK", "TITLE", "OPTION", "DATALIST", "defs",
+]);
+const CONTROLS = new Set(["INPUT", "TEXTAREA", "SELECT"]);
+// Classes that libraries put on everything; they name nothing.
+const GENERIC = /^ui-(resizable-handle|button|icon|corner|widget|state|draggable|droppable|sortable|spinner-button)/;
+const classesOf = (element) =>
+  (element.getAttribute("class") ?? "").split(/\s+/).filter((name) => name && !GENERIC.test(name));
+
+const roleOf = (element) => {
+  const tag = element.tagName;
+  if (tag === "INPUT") return INPUTS[element.type] ?? "textbox";
+  if (tag === "TEXTAREA") return "textarea";
+  if (tag === "SELECT") return element.multiple || element.size > 1 ? "listbox" : "combobox";
+  if (tag === "BUTTON" || tag === "SUMMARY") return "button";
+  const role = element.getAttribute("role");
+  if (ROLES.has(role)) return role;
+  if (element.isContentEditable && !element.parentElement?.isContentEditable) return "textarea";
+  if (tag === "A" && role !== "presentation") return "link";
+  if (tag === "CANVAS" || (tag === "svg" && listens(element))) return "drawing";
+  if (element instanceof SVGElement) return "";
+  if (element.closest(".ui-dialog > .ui-resizable-handle")) return "";
+  if (listens(element) || element.tabIndex >= 0 || element.draggable)
+    return classesOf(element).some((name) => name.endsWith("link")) ? "link" : "clickable";
+  return "";
+};
+const looseLabel = (element) => {
+  const before = element.previousElementSibling;
+  return before?.tagName === "LABEL" && !before.control ? before : null;
+};
+const spokenName = (element) => {
+  const pointed = (element.getAttribute("aria-labelledby") ?? "").split(/\s+/).filter(Boolean);
+  const texts = pointed.map((id) => document.getElementById(id)?.textContent ?? "");
+  return collapse(element.getAttribute("aria-label")) || collapse(texts.join(" "));
+};
+// Returns the name and, where it was taken from text beside the element, the node it came from.
+const nameOf = (element, role) => {
+  const spoken = spokenName(element);
+  if (spoken) return [spoken, null];
+  const title = collapse(element.getAttribute("title") || element.getAttribute("alt"));
+  if (!CONTROLS.has(element.tagName)) {
+    if (role === "textarea" || role === "drawing") return [title, null];
+    return [shown(element) || title || classesOf(element).join(" ") || element.id, null];
+  }
+  if (role === "button") return [collapse(element.value) || title || element.type, null];
+  for (const label of element.labels ?? []) if (shown(label)) return [shown(label), null];
+  const label = looseLabel(element);
+  if (label) return [shown(label), label];
+  const beside = role === "checkbox" || role === "radio" ? element.nextSibling : element.previousSibling;
+  if (beside?.nodeType === 3 && collapse(beside.data)) return [collapse(beside.data), beside];
+  return [collapse(element.placeholder) || title || element.name || element.id || "", null];
+};
+const valueOf = (element, role) => {
+  if (element.tagName === "SELECT") return [...element.selectedOptions].map((option) => collapse(option.label)).join(", ");
+  if (role === "textarea" && element.isContentEditable) return shown(element);
+  if (!CONTROLS.has(element.tagName)) return element.getAttribute("aria-valuenow");
+  return ["button", "checkbox", "radio", "file"].includes(role) ? null : collapse(element.value);
+};
+const deepFocus = () => {
+  let active = document.activeElement;
+  while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
+  return active;
+};
+const statesOf = (element, role, focused) => {
+  const says = (name) => element.getAttribute(`aria-${name}`) === "true";
+  const marked = role === "clickable" && classesOf(element).some((name) => /(^|-)(selected|active)$/.test(name));
+  return [
+    [element.checked || says("checked"), "checked"],
+    [says("selected") || marked, "selected"],
+    [element.disabled || says("disabled"), "disabled"],
+    [says("expanded"), "expanded"],
+    [element === focused && element !== document.body, "focused"],
+  ].filter(([on]) => on).map(([, name]) => name);
+};
+
+// Looks --------------------------------------------------------------------------------------
+const COLOURS = {
+  "0,0,0": "black", "255,255,255": "white", "128,128,128": "grey", "192,192,192": "silver", "255,0,0": "red",
+  "128,0,0": "maroon", "255,255,0": "yellow", "128,128,0": "olive", "0,255,0": "lime", "0,128,0": "green",
+  "0,255,255": "cyan", "0,128,128": "teal", "0,0,255": "blue", "0,0,128": "navy", "255,0,255": "magenta",
+  "128,0,128": "purple", "255,165,0": "orange", "255,192,203": "pink", "255,215,0": "gold", "165,42,42": "brown",
+};
+const colourOf = (value) => {
+  const parts = value?.match(/[\d.]+/g)?.map(Number);
+  if (!parts || parts.length < 3 || parts[3] === 0) return null;
+  const key = parts.slice(0, 3).join(",");
+  return COLOURS[key] ?? "#" + parts.slice(0, 3).map((part) => Math.round(part).toString(16).padStart(2, "0")).join("");
+};
+const pointsOf = (element) => {
+  const matrix = element.getScreenCTM();
+  const list = element.tagName === "line"
+    ? [[element.x1.baseVal.value, element.y1.baseVal.value], [element.x2.baseVal.value, element.y2.baseVal.value]]
+    : [...element.points].map((point) => [point.x, point.y]);
+  const onScreen = list.map(([x, y]) => new DOMPoint(x, y).matrixTransform(matrix));
+  return onScreen.map((point) => `${Math.round(point.x)},${Math.round(point.y)}`).join(" ");
+};
+// How a drawn thing looks: colour, centre, size, and corners where they say more than those.
+const looksOf = (element, colour) => {
+  const box = element.getBoundingClientRect();
+  const looks = [];
+  if (colour) looks.push(["color", colour]);
+  looks.push(["at", `${Math.round(box.x + box.width / 2)},${Math.round(box.y + box.height / 2)}`]);
+  looks.push(["size", `${Math.round(box.width)}x${Math.round(box.height)}`]);
+  if (element.tagName === "line" || (element.points?.length ?? 0) > 3) looks.push(["points", pointsOf(element)]);
+  return looks;
+};
+// A colour the page calls by its name keeps that name: aqua and cyan are one.
+const named = (name, colour) => (colour && /^(?!none|transparent|inherit)[a-z]+$/.test(name ?? "") ? name : colour);
+const drawnColour = (element, style) =>
+  named(element.getAttribute("fill"), colourOf(style.fill)) ?? named(element.getAttribute("stroke"), colourOf(style.stroke));
+const drawnRole = (element) => {
+  const role = SHAPES[element.tagName] ?? "";
+  return role === "polygon" && element.points.length === 3 ? "triangle" : role;
+};
+
+// Snapshot -----------------------------------------------------------------------------------
+const hidden = (element, style) => {
+  if (style.display === "none" || style.opacity === "0") return true;
+  if (style.display === "contents") return false;
+  const box = element.getBoundingClientRect();
+  return style.overflow === "hidden" && (box.width <= 1 || box.height <= 1);
+};
+const offPage = (element) => {
+  const box = element.getBoundingClientRect();
+  const flat = SHAPES[element.tagName] ? box.width + box.height <= 0 : box.width <= 0 || box.height <= 0;
+  return flat || box.right + scrollX <= 0 || box.bottom + scrollY <= 0;
+};
+// A container's listener (delegation) says nothing of its parts: only leaves stand for themselves.
+const standsAlone = (element) => {
+  let texts = 0;
+  for (const child of element.querySelectorAll("*")) {
+    if (roleOf(child) && child.checkVisibility()) return false;
+    if (child.tagName === "svg" && child.clientWidth > 40) return false;
+    if ([...child.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) texts++;
+  }
+  return texts < 2 || ["SPAN", "B", "LI", "P"].includes(element.tagName);
+};
+const inlineOnly = (element) => [...element.children].every((child) =>
+  !roleOf(child) && !child.shadowRoot && inlineOnly(child) &&
+  (child.tagName === "BR" || getComputedStyle(child).display.startsWith("inline")));
+const labels = (element) =>
+  element.tagName === "LABEL" && (element.control || CONTROLS.has(element.nextElementSibling?.tagName));
+
+// Returns rows [id, role, name, value, states, options, looks]; ids are given in document order.
+const snapshot = (excluded) => {
+  const rows = [];
+  const taken = new Set();
+  const focused = deepFocus();
+  const emit = (node, ...row) => rows.push([node, ...row]);
+  const emitControl = (element, role, style) => {
+    const [name, source] = nameOf(element, role);
+    if (source) taken.add(source);
+    const options = element.tagName === "SELECT" ? [...element.options].map((option) => collapse(option.label)) : null;
+    const bare = role === "drawing" || (role === "clickable" && !shown(element));
+    const looks = bare ? looksOf(element, named(element.style.backgroundColor, colourOf(style.backgroundColor))) : null;
+    emit(element, role, name, valueOf(element, role), statesOf(element, role, focused), options, looks);
+  };
+  const emitText = (node, text, looks = null) => emit(node, "text", text, null, [], null, looks);
+  const emitDrawn = (element, style) => {
+    const colour = drawnColour(element, style);
+    if (element.tagName === "text") {
+      if (shown(element)) emitText(element, shown(element), looksOf(element, colour));
+    } else if (drawnRole(element) && colour && !element.closest(".axis,.tick"))
+      emit(element, drawnRole(element), "", null, [], null, looksOf(element, colour));
+  };
+  const walk = (element, quiet) => {
+    if (SKIPPED.has(element.tagName) || (element.id && excluded.has(element.id))) return;
+    const style = getComputedStyle(element);
+    if (hidden(element, style)) return;
+    const seen = style.visibility === "visible" && !offPage(element);
+    let role = seen && element !== document.body ? roleOf(element) : "";
+    if (quiet && role === "clickable") role = "";
+    if (role === "drawing") emitControl(element, role, style);
+    else if (role && (role !== "clickable" || standsAlone(element))) {
+      emitControl(element, role, style);
+      if (role === "clickable" || role === "textarea" || !element.querySelector("button,input,select,textarea,a[href]")) return;
+      quiet = true;
+    } else if (seen && element instanceof SVGElement && element.tagName !== "svg") emitDrawn(element, style);
+    if (element.tagName === "text") return;
+    const silent = quiet || labels(element);
+    if (!silent && seen && element.childNodes.length && inlineOnly(element) && !element.shadowRoot && !(element instanceof SVGElement)) {
+      if (shown(element)) emitText(element, shown(element));
+      return;
+    }
+    for (const child of (element.shadowRoot ?? element).childNodes) {
+      if (child.nodeType === 1) walk(child, silent);
+      else if (child.nodeType === 3 && seen && !silent && collapse(child.data) && legible(element)) emitText(child, collapse(child.data));
+    }
+  };
+  if (document.body) walk(document.body, false);
+  return rows.filter(([node]) => !taken.has(node)).map(([node, ...row]) => [idOf(node), ...row]);
+};

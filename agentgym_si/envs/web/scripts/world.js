@@ -1,0 +1,132 @@
+// Runs before a page's own scripts: chance from a seed, a clock that only we advance, what listens
+// to the pointer, stable ids, a clipboard of the page's own. Never writes to the page's DOM.
+// world.js, snapshot.js and act.js are one function; EPOCH stands in front of them.
+
+// Chance -----------------------------------------------------------------------------------
+let state = 1;
+const seed = (number) => { state = number >>> 0; };
+const random = () => {  // mulberry32
+  state = (state + 0x6d2b79f5) >>> 0;
+  let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+  return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+};
+Math.random = random;
+crypto.getRandomValues = (array) => {
+  const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  for (let index = 0; index < bytes.length; index++) bytes[index] = Math.floor(random() * 256);
+  return array;
+};
+
+// Clock ------------------------------------------------------------------------------------
+const NativeDate = Date;
+const nativeFrame = globalThis.requestAnimationFrame.bind(globalThis);
+const timers = new Map();
+let now = EPOCH;
+let lastTimer = 0;
+const addTimer = (callback, delay, every, extra) => {
+  const wait = Math.max(1, Number(delay) || 0);
+  timers.set(++lastTimer, {
+    callback, extra, at: now + wait, order: lastTimer, every: every ? Math.max(4, wait) : 0,
+  });
+  return lastTimer;
+};
+const dropTimer = (id) => { timers.delete(Number(id)); };
+globalThis.setTimeout = (callback, delay, ...extra) => addTimer(callback, delay, false, extra);
+globalThis.setInterval = (callback, delay, ...extra) => addTimer(callback, delay, true, extra);
+globalThis.requestAnimationFrame = (callback) => {
+  const id = addTimer(callback, 16 - ((now - EPOCH) % 16), false, []);
+  timers.get(id).frame = true;
+  return id;
+};
+globalThis.requestIdleCallback = (callback) =>
+  addTimer(() => callback({ didTimeout: false, timeRemaining: () => 50 }), 1, false, []);
+for (const name of ["clearTimeout", "clearInterval", "cancelAnimationFrame", "cancelIdleCallback"])
+  globalThis[name] = dropTimer;
+function FixedDate(...parts) {
+  if (!new.target) return new NativeDate(now).toString();
+  return Reflect.construct(NativeDate, parts.length ? parts : [now], new.target);
+}
+FixedDate.prototype = NativeDate.prototype;
+FixedDate.prototype.constructor = FixedDate;
+FixedDate.parse = NativeDate.parse;
+FixedDate.UTC = NativeDate.UTC;
+FixedDate.now = () => now;
+globalThis.Date = FixedDate;
+performance.now = () => now - EPOCH;
+Object.defineProperty(Event.prototype, "timeStamp", { get: () => now - EPOCH });
+
+const nextTimer = (end) => {
+  let best = null;
+  let bestId = 0;
+  for (const [id, timer] of timers)
+    if (timer.at <= end && (!best || timer.at < best.at || (timer.at === best.at && timer.order < best.order)))
+      [best, bestId] = [timer, id];
+  return [bestId, best];
+};
+const advance = async (milliseconds) => {
+  const end = now + milliseconds;
+  for (let [id, timer] = nextTimer(end); timer; [id, timer] = nextTimer(end)) {
+    now = Math.max(now, timer.at);
+    if (timer.every) Object.assign(timer, { at: now + timer.every, order: ++lastTimer });
+    else timers.delete(id);
+    try {
+      if (typeof timer.callback === "function") timer.callback(...(timer.frame ? [now - EPOCH] : timer.extra));
+    } catch (error) {
+      reportError(error);  // as the browser does for a callback that throws
+    }
+    await null;  // let promises run, as they would between two timers
+  }
+  now = end;
+};
+const frames = (count) => new Promise((resolve) => {
+  const wait = (left) => (left ? nativeFrame(() => wait(left - 1)) : resolve());
+  wait(count);
+});
+
+// Who listens ------------------------------------------------------------------------------
+const POINTED = new Set(["click", "mousedown", "mouseup", "dblclick", "pointerdown", "mouseover", "mouseenter"]);
+const listeners = new WeakMap();
+const nativeAdd = EventTarget.prototype.addEventListener;
+const nativeRemove = EventTarget.prototype.removeEventListener;
+EventTarget.prototype.addEventListener = function (type, ...rest) {
+  if (POINTED.has(type) && this instanceof Element) {
+    if (!listeners.has(this)) listeners.set(this, new Set());
+    listeners.get(this).add(type);
+  }
+  return nativeAdd.call(this, type, ...rest);
+};
+EventTarget.prototype.removeEventListener = function (type, ...rest) {
+  listeners.get(this)?.delete(type);
+  return nativeRemove.call(this, type, ...rest);
+};
+const listens = (element) =>
+  (listeners.get(element)?.size ?? 0) > 0 || Boolean(element.onclick || element.onmousedown || element.onmouseup);
+
+// Ids --------------------------------------------------------------------------------------
+const ids = new WeakMap();
+const nodes = new Map();
+let lastId = 0;
+const idOf = (node) => {
+  if (!ids.has(node)) {
+    ids.set(node, ++lastId);
+    nodes.set(lastId, new WeakRef(node));
+  }
+  return ids.get(node);
+};
+
+// A clipboard of the page's own: the system's is shared by every page of the browser.
+let clipboard = "";
+nativeAdd.call(globalThis, "keydown", (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.defaultPrevented) return;
+  const key = event.key.toLowerCase();
+  if (!["c", "x", "v"].includes(key)) return;
+  event.preventDefault();
+  const field = deepFocus();
+  const inField = field && typeof field.selectionStart === "number" && field.selectionStart !== field.selectionEnd;
+  if (key === "v") document.execCommand("insertText", false, clipboard);
+  else {
+    clipboard = inField ? field.value.slice(field.selectionStart, field.selectionEnd) : String(getSelection());
+    if (key === "x") document.execCommand("delete");
+  }
+});
