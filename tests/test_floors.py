@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,6 +139,15 @@ def test_heavy_libraries_stay_in_their_leaves(path: Path) -> None:
             where = f"{name_of(path)}, line {node.lineno}: imports {library}"
             assert path.name != "__init__.py", f"{where} from an __init__"
             assert room_of(path) in HEAVY[library], f"{where}, which belongs in {HEAVY[library]}"
+
+
+def test_the_linter_reads_every_module() -> None:
+    """A room that is left out because a link of the same name is."""
+    ruff = Path(sys.executable).with_name("ruff")
+    listed = subprocess.run(
+        [ruff, "check", "--show-files", "."], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert {str(path) for path in SOURCES} <= set(listed.stdout.splitlines())
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

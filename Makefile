@@ -1,0 +1,47 @@
+# Everything runs in .venv, which `setup` makes; PYTHON chooses the interpreter it is made with.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup improve test check fix bench audit browser
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/.installed browser ## make .venv with all that development needs, and find a Chromium
+
+improve: setup ## the main job: an agent gets better at web pages by its own experience
+	$(BIN)/agentgym-si improve
+
+test: setup ## all tests
+	$(BIN)/python -m pytest
+
+check: .venv/.installed ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_floors.py
+
+fix: .venv/.installed ## format, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## all benchmarks, quickly
+	@set -e; for script in benchmarks/[a-z]*.py; do \
+		echo "== $$script"; $(BIN)/python "$$script" --quick; \
+	done
+
+audit: setup ## audit every environment
+	@set -e; for id in $$($(BIN)/python -c 'from agentgym_si.envs import ENTRY_POINTS as ids; print(*ids)'); do \
+		echo "== $$id"; $(BIN)/agentgym-si audit "$$id"; \
+	done
+
+browser: .venv/.installed
+	@scripts/install_browser.sh $(BIN)/python
+
+# torch by itself and first: which build of it comes (with CUDA or without) is settled here.
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
