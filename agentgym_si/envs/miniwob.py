@@ -176,7 +176,7 @@ class MiniWoBEnv(TextEnv):
         await session.load(url, _serve_once(url, document(task_id, self._seed)))
         begin = f"__miniwob.begin({self._seed}, {STEP_MILLISECONDS})"
         state: dict[str, Any] = await session.evaluate(begin)
-        hub.background(keep_spare(hub))
+        keep_spare(hub)
         return state
 
     async def _play(self, session: Session, call: Call) -> tuple[str | None, dict[str, Any]]:

@@ -17,7 +17,6 @@ from agentgym_si.errors import ActionError, EnvFailure
 
 if TYPE_CHECKING:
     from playwright.async_api import (
-        Browser,
         BrowserContext,
         CDPSession,
         Dialog,
@@ -54,8 +53,9 @@ class Tab:
 class Session:
     """A fresh browser context; made by `open_session`, closed once."""
 
-    def __init__(self) -> None:
+    def __init__(self, hub: Hub) -> None:
         """Use `open_session`."""
+        self._hub = hub
         self.tabs: list[Tab] = []
         self.active = 0
         self.dialogs: list[str] = []
@@ -65,8 +65,9 @@ class Session:
         self._adoptions: dict[Page, asyncio.Task[None]] = {}
         self._context: BrowserContext | None = None
 
-    async def prepare(self, browser: Browser) -> Session:
+    async def prepare(self) -> Session:
         """Make the context and an empty first tab; nothing in it knows the episode."""
+        browser = await self._hub.browser()
         self._context = await browser.new_context(
             viewport=VIEWPORT,
             locale="en-US",
@@ -138,7 +139,7 @@ class Session:
     def _adopt(self, page: Page) -> asyncio.Task[None]:
         """Return the task that makes a page a tab; one for each page, however often asked."""
         if page not in self._adoptions:
-            self._adoptions[page] = asyncio.get_running_loop().create_task(self._attach(page))
+            self._adoptions[page] = self._hub.background(self._attach(page))
         return self._adoptions[page]
 
     async def _attach(self, page: Page) -> None:
@@ -150,7 +151,7 @@ class Session:
         if len(self._adoptions) < MAX_TABS:
             self._adopt(page)
         else:
-            self._adoptions[page] = asyncio.get_running_loop().create_task(page.close())
+            self._adoptions[page] = self._hub.background(page.close())
 
     def _mark_crashed(self, _: Page) -> None:
         self.crashed = True
@@ -311,19 +312,18 @@ class Session:
 
 async def open_session(hub: Hub) -> Session:
     """Return a session in a context that nothing has used yet; raises Playwright's errors."""
-    browser = await hub.browser()
     ready = _spares.setdefault(hub, [])
-    if ready:
-        return await ready.pop(0)
-    return await Session().prepare(browser)
+    return await (ready.pop(0) if ready else Session(hub).prepare())
 
 
-async def keep_spare(hub: Hub) -> None:
-    """Start to make a context ready for a later episode, where fewer than SPARES are."""
-    browser = await hub.browser()
+def keep_spare(hub: Hub) -> None:
+    """Start to make a context ready for a later episode, where fewer than SPARES are.
+
+    Only on the hub's own thread.
+    """
     ready = _spares.setdefault(hub, [])
     if len(ready) < SPARES:
-        ready.append(hub.background(Session().prepare(browser)))
+        ready.append(hub.background(Session(hub).prepare()))
 
 
 @functools.cache

@@ -139,9 +139,11 @@ const hidden = (element, style) => {
   const box = element.getBoundingClientRect();
   return style.overflow === "hidden" && (box.width <= 1 || box.height <= 1);
 };
+const SPECK = 6;  // pixels; a drawing smaller than this both ways is not to be seen
 const offPage = (element) => {
   const box = element.getBoundingClientRect();
-  const flat = SHAPES[element.tagName] ? box.width + box.height <= 0 : box.width <= 0 || box.height <= 0;
+  const drawn = SHAPES[element.tagName] || element.tagName === "text";
+  const flat = drawn ? Math.max(box.width, box.height) < SPECK : box.width <= 0 || box.height <= 0;
   return flat || box.right + scrollX <= 0 || box.bottom + scrollY <= 0;
 };
 // A container's listener (delegation) says nothing of its parts: only leaves stand for themselves.
