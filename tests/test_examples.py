@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -63,3 +67,30 @@ def test_examples_work_from_the_command_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["success"] == 1.0
+
+
+def test_contributing_shows_the_examples_as_they_are() -> None:
+    """Instructions that stopped working when the example was changed."""
+    page = (EXAMPLES.parent / "CONTRIBUTING.md").read_text()
+    shown = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(shown) == 3
+    for code, example in zip(shown, ("my_env.py", "my_policy.py"), strict=False):
+        assert (EXAMPLES / example).read_text().endswith(code)
+
+
+def test_the_method_in_contributing_curates() -> None:
+    """A method in twenty lines that was never run."""
+    page = (EXAMPLES.parent / "CONTRIBUTING.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[2]
+    names: dict[str, Any] = {"dataclass": dataclass}
+    exec(code, names)  # our own page, as a reader would type it in
+    env = gym.make("my_env:my/Guess-v0")
+    once = rollout(env, importlib.import_module("my_policy").make(), episodes=5, seed=0)
+    wandering = rollout(env, lambda history: str(len(history.actions) + 1), episodes=5, seed=0)
+    context = SimpleNamespace(rows=lambda trajectory, weight: [(trajectory, weight)])
+    rows = names["Fastest"]().curate([*wandering, *once], context)
+    shortest = [
+        min(pair, key=lambda trajectory: len(trajectory.transitions))
+        for pair in zip(wandering, once, strict=True)
+    ]
+    assert rows == [(trajectory, 1.0) for trajectory in shortest]
