@@ -37,6 +37,8 @@ class TinySettings(Settings):
     hidden: Count = 128
     layers: Count = 3
     heads: Count = 4
+    instructions: bool = False
+    """Whether the policy is shown the environment's instructions; from nothing it cannot read."""
 
 
 class WarmSettings(Settings):

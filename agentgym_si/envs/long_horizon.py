@@ -132,12 +132,12 @@ class LongHorizonEnv(TextEnv):
         return str(self._sums[len(self._answers)])
 
     def candidates(self) -> Sequence[str]:
-        """Return what the running sum is after none, some and all of the turn's keys."""
+        """Return the running sum with any one key added, and with none, some or all of the turn's."""
         if len(self._answers) >= len(self._sums):
             return ()
         steps = [self._values[key] for key in self._turns[len(self._answers)]]
-        sums = {self._answer + sum(steps[:count]) for count in range(len(steps) + 1)}
-        return tuple(str(total) for total in sorted(sums))
+        added = {sum(steps[:count]) for count in range(len(steps) + 1)} | {*self._values.values()}
+        return tuple(str(self._answer + value) for value in sorted(added))
 
     def cheats(self) -> Sequence[Sequence[str]]:
         """Return answers that hold every number at once, none at all, or one too long to read."""

@@ -12,7 +12,7 @@ import numpy as np
 from agentgym_si.errors import BadInput
 from agentgym_si.types import Action, Message
 
-Need = Literal["oracle", "candidates", "noop"]
+Need = Literal["oracle", "candidates", "noop", "episode"]
 """What a policy may ask a rollout to put into `History.given`; ordinary ones ask for nothing."""
 
 
@@ -134,6 +134,36 @@ class RandomPolicy:
     def _draw(self, history: History, sample: int) -> Action:
         candidates = history.given["candidates"]
         return Action(candidates[int(history.rng(sample).integers(len(candidates)))])
+
+
+class ReplayPolicy:
+    """Plays stored actions again, by task, seed and sample.
+
+    Raises BadInput for an episode that was not stored, or that goes on longer than it did.
+    """
+
+    needs: frozenset[Need] = frozenset({"episode"})
+
+    def __init__(
+        self, actions: Mapping[tuple[str, int, int], Sequence[str]], *, version: str = "replay"
+    ) -> None:
+        """Keep `actions`: (task id, seed, sample) to the episode's actions."""
+        self.actions = actions
+        self.version = version
+
+    def act(self, histories: Sequence[History], *, n: int = 1) -> list[list[Action]]:
+        """Return each episode's next stored action, n times."""
+        return [[self._next(history)] * n for history in histories]
+
+    def _next(self, history: History) -> Action:
+        episode = history.given["episode"]
+        key = (episode["task"], episode["seed"], episode["sample"])
+        stored = self.actions.get(key)
+        if stored is None:
+            raise BadInput(f"expected a stored episode of task, seed, sample {key}, found none")
+        if len(history.actions) >= len(stored):
+            raise BadInput(f"the stored episode {key} ends after {len(stored)} actions")
+        return Action(stored[len(history.actions)])
 
 
 def stable_seed(*parts: object) -> int:

@@ -41,6 +41,11 @@ CHAT_TEMPLATE = (
 )
 """Prefix-preserving, one token a turn; `generation` marks what the assistant says."""
 
+WITHOUT_INSTRUCTIONS = CHAT_TEMPLATE.replace(
+    "{% for message in messages %}", "{% for message in messages if message.role != 'system' %}"
+)
+"""The same, but instructions are not read."""
+
 PIECES = r"\p{L}+|\p{N}|[^\p{L}\p{N}]+"
 """Words, single digits, and what stands between them: a word is the same token everywhere."""
 
@@ -57,6 +62,7 @@ def build_tiny(
     context: int = 2048,
     spread: float = 0.65,
     rope_theta: float = 10_000.0,
+    instructions: bool = True,
 ) -> Path:
     """Write a checkpoint with random weights and a tokenizer trained on `texts`.
 
@@ -74,6 +80,8 @@ def build_tiny(
         spread: weights are drawn with standard deviation spread / sqrt(hidden). transformers'
             own 0.02 learns four times slower at this size, or not at all.
         rope_theta: base of the rotary position embedding.
+        instructions: whether the chat template shows the environment's instructions. A model made
+            from nothing cannot read them, and where all episodes have the same they teach nothing.
     """
     folder = Path(folder)
     if folder.exists():
@@ -81,6 +89,8 @@ def build_tiny(
     if hidden % heads:
         raise BadInput(f"expected hidden to be a multiple of heads, got {hidden} and {heads}")
     tokenizer = train_tokenizer(texts, vocabulary, context)
+    if not instructions:
+        tokenizer.chat_template = WITHOUT_INSTRUCTIONS
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=hidden,

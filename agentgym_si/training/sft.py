@@ -18,6 +18,7 @@ import numpy as np
 from agentgym_si.errors import BadInput, MissingDependency
 from agentgym_si.policies.hf import load_model, make_readable, quiet_transformers
 from agentgym_si.policies.tokens import ChatTokens
+from agentgym_si.training.allocator import keep_freed_memory
 from agentgym_si.types import Weighted
 
 try:
@@ -26,7 +27,6 @@ try:
     from peft import LoraConfig
     from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
-    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 except ImportError as error:
     raise MissingDependency(
         "training needs torch, transformers, trl, peft and datasets: "
@@ -114,6 +114,8 @@ def train_sft(
     out = Path(out)
     if out.exists():
         raise BadInput(f"expected a new folder for the trained model, got {out}, which exists")
+    if _on_cpu(settings):
+        keep_freed_memory()
     tokens = ChatTokens.load(start)
     attention: Any = "eager" if settings.bf16 and _on_cpu(settings) else "sdpa"
     model = load_model(start, device=settings.device, attention=attention)
@@ -199,7 +201,7 @@ def _trainer(
         args=arguments,
         train_dataset=_dataset(rows),
         processing_class=tokens.tokenizer,
-        data_collator=_Collator(pad_token_id=tokens.tokenizer.pad_token_id or tokens.end[-1]),
+        data_collator=_Collator(tokens.tokenizer.pad_token_id or tokens.end[-1]),
         peft_config=adapter if settings.lora_rank else None,
     )
     trainer.remove_callback(PrinterCallback)
@@ -216,15 +218,24 @@ def _dataset(rows: Sequence[Weighted]) -> Any:
     return Dataset.from_dict({"input_ids": ids, "labels": labels, "weights": weights})
 
 
-class _Collator(DataCollatorForLanguageModeling):  # type: ignore[misc]
-    """TRL's collator, with the weights beside the labels."""
+@dataclass(frozen=True)
+class _Collator:
+    """Pad on the left, so that what is learned stands in the same few columns of every row."""
 
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        batch: dict[str, Any] = super().torch_call(examples)
-        weights = torch.zeros(batch["labels"].shape)
-        for row, example in enumerate(examples):
-            weights[row, : len(example["weights"])] = torch.tensor(example["weights"])
-        return {**batch, "weights": weights}
+    pad: int
+
+    def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        length = max(len(example["input_ids"]) for example in examples)
+        fills = {"input_ids": self.pad, "labels": -100, "weights": 0.0}
+        padded = {
+            name: torch.tensor(
+                [[fill] * (length - len(example[name])) + example[name] for example in examples]
+            )
+            for name, fill in fills.items()
+        }
+        lengths = torch.tensor([len(example["input_ids"]) for example in examples])
+        mask = torch.arange(length) >= length - lengths[:, None]
+        return {**padded, "attention_mask": mask.long()}
 
 
 class _WeightedTrainer(SFTTrainer):  # type: ignore[misc]
@@ -256,9 +267,14 @@ class _WeightedTrainer(SFTTrainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        weights = inputs.pop("weights")[:, 1:]
-        outputs = model(**inputs, use_cache=False, fused_lm_head=True)
-        loss = -(weights * outputs.log_probs).sum() / num_items_in_batch
+        weights, labels = inputs.pop("weights")[:, 1:], inputs.pop("labels")[:, 1:]
+        # Logits are the largest tensor by far: only the columns that teach something have any.
+        (columns,) = weights.any(dim=0).nonzero(as_tuple=True)
+        outputs = model(**inputs, use_cache=False, logits_to_keep=columns)
+        nll = torch.nn.functional.cross_entropy(
+            outputs.logits.float().flatten(0, 1), labels[:, columns].flatten(), reduction="none"
+        )
+        loss = (weights[:, columns].flatten() * nll).sum() / num_items_in_batch
         self.losses[-1] += float(loss.detach())
         return (loss, outputs) if return_outputs else loss
 
