@@ -56,6 +56,7 @@ class MiniWoBEnv(TextEnv):
         "select_option('3', 'Blue'), drag_and_drop('3', '4'), scroll(0, 100), "
         "mouse_click(40, 80), noop(), or report_infeasible('reason') to give up."
     )
+    default_max_steps: ClassVar[int] = 30
     waits: ClassVar[bool] = True
     examples: ClassVar[Sequence[str]] = ("noop()", "click('1')", "click('2')", "fill('1', 'a')")
 

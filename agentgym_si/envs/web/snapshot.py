@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_LINE = re.compile(r"\[(\d+)\] (\S+)(?: (\"(?:[^\"\\]|\\.)*\"))?(.*)")
-_VALUE = re.compile(r" value=(\"(?:[^\"\\]|\\.)*\")")
-_OPTIONS = re.compile(r" options=(\[.*?\](?= [a-z]|$))")
+_LINE = re.compile(r"\[(\d+)\] (\S+)(.*)")
+_DECODER = json.JSONDecoder()
+
+MAX_TEXT = 400
+"""Longest name or value shown; of a longer one the middle is left out."""
+
+KEPT_END = 90
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,7 @@ def format_element(element: Element) -> str:
         parts.append(f"value={_quote(element.value)}")
     if element.options:
         parts.append(f"options={json.dumps(element.options, ensure_ascii=False)}")
-    for key, look in element.looks.items():
-        parts.append(f"{key}={look}" if key != "points" else f"points={look.replace(' ', ';')}")
+    parts += [f"{key}={look}" for key, look in element.looks.items()]
     return " ".join([*parts, *element.states])
 
 
@@ -89,22 +92,26 @@ def quoted_words(goal: str) -> list[str]:
 
 
 def _read_element(match: re.Match[str]) -> Element:
-    number, role, name, rest = match.groups()
-    value, options = _VALUE.match(rest), None
-    if value:
-        rest = rest[value.end() :]
-    options = _OPTIONS.match(rest)
-    if options:
-        rest = rest[options.end() :]
-    return Element(
-        int(number),
-        role,
-        json.loads(name) if name else "",
-        json.loads(value[1]) if value else None,
-        tuple(rest.split()),
-        tuple(json.loads(options[1])) if options else (),
-    )
+    number, role, rest = match.groups()
+    name, rest = _read_json(rest, " ", '"')
+    value, rest = _read_json(rest, " value=", '"')
+    options, rest = _read_json(rest, " options=", "[")
+    words = rest.split()
+    looks = dict(word.split("=", 1) for word in words if "=" in word)
+    states = tuple(word for word in words if "=" not in word)
+    return Element(int(number), role, name or "", value, states, tuple(options or ()), looks)
+
+
+def _read_json(text: str, key: str, opening: str) -> tuple[Any, str]:
+    """Return the JSON value that `text` begins with after `key`, if it does, and what follows."""
+    if not text.startswith(key + opening):
+        return None, text
+    value, end = _DECODER.raw_decode(text, len(key))
+    return value, text[end:]
 
 
 def _quote(text: str) -> str:
-    return json.dumps(" ".join(text.split()), ensure_ascii=False)
+    text = " ".join(text.split())
+    if len(text) > MAX_TEXT:
+        text = f"{text[: MAX_TEXT - KEPT_END - 3]} … {text[-KEPT_END:]}"
+    return json.dumps(text, ensure_ascii=False)

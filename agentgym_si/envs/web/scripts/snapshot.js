@@ -23,6 +23,7 @@ const SKIPPED = new Set([
 const CONTROLS = new Set(["INPUT", "TEXTAREA", "SELECT"]);
 // Classes that libraries put on everything; they name nothing.
 const GENERIC = /^ui-(resizable-handle|button|icon|corner|widget|state|draggable|droppable|sortable|spinner-button)/;
+const MARKS = /(^|-)(selected|active)$/;  // classes that are a state
 const classesOf = (element) =>
   (element.getAttribute("class") ?? "").split(/\s+/).filter((name) => name && !GENERIC.test(name));
 
@@ -43,6 +44,7 @@ const roleOf = (element) => {
     return classesOf(element).some((name) => name.endsWith("link")) ? "link" : "clickable";
   return "";
 };
+const hintOf = (element) => classesOf(element).filter((name) => !MARKS.test(name)).join(" ") || element.id;
 const looseLabel = (element) => {
   const before = element.previousElementSibling;
   return before?.tagName === "LABEL" && !before.control ? before : null;
@@ -59,7 +61,7 @@ const nameOf = (element, role) => {
   const title = collapse(element.getAttribute("title") || element.getAttribute("alt"));
   if (!CONTROLS.has(element.tagName)) {
     if (role === "textarea" || role === "drawing") return [title, null];
-    return [shown(element) || title || classesOf(element).join(" ") || element.id, null];
+    return [shown(element) || title || hintOf(element), null];
   }
   if (role === "button") return [collapse(element.value) || title || element.type, null];
   for (const label of element.labels ?? []) if (shown(label)) return [shown(label), null];
@@ -82,7 +84,7 @@ const deepFocus = () => {
 };
 const statesOf = (element, role, focused) => {
   const says = (name) => element.getAttribute(`aria-${name}`) === "true";
-  const marked = role === "clickable" && classesOf(element).some((name) => /(^|-)(selected|active)$/.test(name));
+  const marked = (role === "clickable" || role === "button") && classesOf(element).some((name) => MARKS.test(name));
   return [
     [element.checked || says("checked"), "checked"],
     [says("selected") || marked, "selected"],
@@ -111,7 +113,7 @@ const pointsOf = (element) => {
     ? [[element.x1.baseVal.value, element.y1.baseVal.value], [element.x2.baseVal.value, element.y2.baseVal.value]]
     : [...element.points].map((point) => [point.x, point.y]);
   const onScreen = list.map(([x, y]) => new DOMPoint(x, y).matrixTransform(matrix));
-  return onScreen.map((point) => `${Math.round(point.x)},${Math.round(point.y)}`).join(" ");
+  return onScreen.map((point) => `${Math.round(point.x)},${Math.round(point.y)}`).join(";");
 };
 // How a drawn thing looks: colour, centre, size, and corners where they say more than those.
 const looksOf = (element, colour) => {
@@ -140,11 +142,12 @@ const hidden = (element, style) => {
   return style.overflow === "hidden" && (box.width <= 1 || box.height <= 1);
 };
 const SPECK = 6;  // pixels; a drawing smaller than this both ways is not to be seen
-const offPage = (element) => {
+// `inner` is how far the parts around it are scrolled: what is above them can be scrolled back to.
+const offPage = (element, inner) => {
   const box = element.getBoundingClientRect();
   const drawn = SHAPES[element.tagName] || element.tagName === "text";
   const flat = drawn ? Math.max(box.width, box.height) < SPECK : box.width <= 0 || box.height <= 0;
-  return flat || box.right + scrollX <= 0 || box.bottom + scrollY <= 0;
+  return flat || box.right + scrollX + inner.x <= 0 || box.bottom + scrollY + inner.y <= 0;
 };
 // A container's listener (delegation) says nothing of its parts: only leaves stand for themselves.
 const standsAlone = (element) => {
@@ -157,7 +160,7 @@ const standsAlone = (element) => {
   return texts < 2 || ["SPAN", "B", "LI", "P"].includes(element.tagName);
 };
 const inlineOnly = (element) => [...element.children].every((child) =>
-  !roleOf(child) && !child.shadowRoot && inlineOnly(child) &&
+  !roleOf(child) && !child.shadowRoot && !(child instanceof SVGElement) && inlineOnly(child) &&
   (child.tagName === "BR" || getComputedStyle(child).display.startsWith("inline")));
 const labels = (element) =>
   element.tagName === "LABEL" && (element.control || CONTROLS.has(element.nextElementSibling?.tagName));
@@ -172,7 +175,7 @@ const snapshot = (excluded) => {
     const [name, source] = nameOf(element, role);
     if (source) taken.add(source);
     const options = element.tagName === "SELECT" ? [...element.options].map((option) => collapse(option.label)) : null;
-    const bare = role === "drawing" || (role === "clickable" && !shown(element));
+    const bare = role === "drawing" || (role === "clickable" && (!shown(element) || element.matches(".ui-draggable")));
     const looks = bare ? looksOf(element, named(element.style.backgroundColor, colourOf(style.backgroundColor))) : null;
     emit(element, role, name, valueOf(element, role), statesOf(element, role, focused), options, looks);
   };
@@ -184,11 +187,11 @@ const snapshot = (excluded) => {
     } else if (drawnRole(element) && colour && !element.closest(".axis,.tick"))
       emit(element, drawnRole(element), "", null, [], null, looksOf(element, colour));
   };
-  const walk = (element, quiet) => {
+  const walk = (element, quiet, inner) => {
     if (SKIPPED.has(element.tagName) || (element.id && excluded.has(element.id))) return;
     const style = getComputedStyle(element);
     if (hidden(element, style)) return;
-    const seen = style.visibility === "visible" && !offPage(element);
+    const seen = style.visibility === "visible" && !offPage(element, inner);
     let role = seen && element !== document.body ? roleOf(element) : "";
     if (quiet && role === "clickable") role = "";
     if (role === "drawing") emitControl(element, role, style);
@@ -203,11 +206,12 @@ const snapshot = (excluded) => {
       if (shown(element)) emitText(element, shown(element));
       return;
     }
+    const within = { x: inner.x + element.scrollLeft, y: inner.y + element.scrollTop };
     for (const child of (element.shadowRoot ?? element).childNodes) {
-      if (child.nodeType === 1) walk(child, silent);
+      if (child.nodeType === 1) walk(child, silent, within);
       else if (child.nodeType === 3 && seen && !silent && collapse(child.data) && legible(element)) emitText(child, collapse(child.data));
     }
   };
-  if (document.body) walk(document.body, false);
+  if (document.body) walk(document.body, false, { x: 0, y: 0 });
   return rows.filter(([node]) => !taken.has(node)).map(([node, ...row]) => [idOf(node), ...row]);
 };
