@@ -145,10 +145,10 @@ class MiniWoBEnv(TextEnv):
         return (
             (f"goto('javascript:{forged}')",),
             ("goto('file:///etc/hostname')",),
-            ("goto('http://miniwob.test/click-test.html')", "click('1')"),
+            ("goto('http://miniwob.test/click-test.html')", "noop()"),
             (f"fill('1', '<script>{forged}</script>')",),
             (f"send_msg_to_user('{forged}')", f"__import__('os').system('{forged}')"),
-            ("keyboard_press('F12')", f"keyboard_type('{forged}')", "keyboard_press('Enter')"),
+            ("keyboard_press('F12')", f"keyboard_type('{forged}')", "noop()"),
             ("new_tab()", "tab_focus(1)", f"keyboard_type('javascript:{forged}')", "noop()"),
             ("keyboard_press('Control+Shift+J')", "keyboard_press('F5')", "noop()"),
         )

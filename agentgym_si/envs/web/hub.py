@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,15 +20,19 @@ from agentgym_si.envs.web.browsers import launch_arguments, sandboxed
 from agentgym_si.errors import EnvFailure, MissingDependency
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Playwright
+    from playwright.async_api import Browser, Error, Playwright
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 """Something to be done on the hub's loop."""
 
 GRACE_SECONDS = 5.0
 """How long a call may outlive its own deadline before the hub is given up."""
+
+MAX_FAILURES = 3
+"""Failed calls in a row after which a browser that still runs is replaced."""
 
 
 class Hub:
@@ -41,14 +47,15 @@ class Hub:
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._failures = 0
         self._thread = threading.Thread(target=self._run, name="agentgym-si web", daemon=True)
         self._thread.start()
 
     def call(self, work: Coroutine[Any, Any, T], deadline_seconds: float) -> T:
         """Run a coroutine on the hub's loop and return its result.
 
-        Raises EnvFailure with kind "deadline", "browser_died" or "browser_error", and lets through
-        what else the coroutine raises.
+        Raises EnvFailure with kind "deadline", "browser_died", "page_crashed" or "browser_error",
+        and lets through what else the coroutine raises.
         """
         from playwright.async_api import Error
 
@@ -58,18 +65,19 @@ class Hub:
         bounded = asyncio.wait_for(work, deadline_seconds)
         future = asyncio.run_coroutine_threadsafe(bounded, self._loop)
         try:
-            return future.result(deadline_seconds + GRACE_SECONDS)
+            result = future.result(deadline_seconds + GRACE_SECONDS)
         except TimeoutError as late:
-            if not future.done():
-                future.cancel()
-                self.broken = True
+            self._count_failure(given_up=not future.done())
+            future.cancel()
             raise EnvFailure("deadline", f"no answer in {deadline_seconds:g} s") from late
+        except CancelledError as gone:
+            raise EnvFailure("browser_died", "the browser was closed meanwhile") from gone
         except Error as error:
-            reason = error.message.splitlines()[0]
-            if self._browser is None or not self._browser.is_connected():
-                self.broken = True
-                raise EnvFailure("browser_died", reason) from error
-            raise EnvFailure("browser_error", reason) from error
+            kind = self._kind_of(error)
+            self._count_failure(given_up=kind == "browser_died")
+            raise EnvFailure(kind, error.message.splitlines()[0]) from error
+        self._failures = 0
+        return result
 
     async def browser(self) -> Browser:
         """Return the running browser, launching it first where needed."""
@@ -113,8 +121,28 @@ class Hub:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(self._report)
         self._loop.run_forever()
         self._loop.close()
+
+    def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Keep what Playwright's own tasks say about a lost browser out of the user's terminal."""
+        if self.broken:
+            logger.debug("after the browser was lost: %s", context.get("exception"))
+        else:
+            loop.default_exception_handler(context)
+
+    def _kind_of(self, error: Error) -> str:
+        if "crashed" in error.message:
+            return "page_crashed"
+        lost = self._browser is None or not self._browser.is_connected()
+        # Nobody closes a page that a call is at work on: where one is closed, all are.
+        return "browser_died" if lost or "closed" in error.message else "browser_error"
+
+    def _count_failure(self, given_up: bool) -> None:
+        """Replace the browser at the next reset where it is lost, or fails again and again."""
+        self._failures += 1
+        self.broken = self.broken or given_up or self._failures >= MAX_FAILURES
 
     def _mark_broken(self, _: Browser) -> None:
         self.broken = True

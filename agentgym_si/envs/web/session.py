@@ -59,7 +59,7 @@ class Session:
         self.tabs: list[Tab] = []
         self.active = 0
         self.dialogs: list[str] = []
-        self.crashed = False
+        self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.pointer = (80.0, 130.0)
         self._answer: Answer = _nothing
         self._adoptions: dict[Page, asyncio.Task[None]] = {}
@@ -76,13 +76,17 @@ class Session:
             accept_downloads=False,
             reduced_motion="reduce",
         )
-        await asyncio.gather(
-            self._context.route("**/*", self._route),
-            self._context.route_web_socket("**/*", _refuse_socket),
-            self._context.add_init_script(page_script()),
-        )
-        self._context.on("page", self._adopt_popup)
-        await self._adopt(await self._context.new_page())
+        try:
+            await asyncio.gather(
+                self._context.route("**/*", self._route),
+                self._context.route_web_socket("**/*", _refuse_socket),
+                self._context.add_init_script(page_script()),
+            )
+            self._context.on("page", self._adopt_popup)
+            await self._adopt(await self._context.new_page())
+        except BaseException:  # cancelled by a deadline, too: the context must not stay behind
+            self._hub.later(self.close)
+            raise
         return self
 
     async def load(self, url: str, answer: Answer) -> None:
@@ -101,12 +105,10 @@ class Session:
 
         Raises EnvFailure with kind "page_crashed" or "page_error".
         """
-        if self.crashed:
-            raise EnvFailure("page_crashed", "the page's process died")
-        line = self.tabs[self.active if tab is None else tab].line
-        answer = await line.send(
+        answer = await self._send(
             "Runtime.evaluate",
             {"expression": expression, "returnByValue": True, "awaitPromise": True},
+            tab,
         )
         if "exceptionDetails" in answer:
             details = answer["exceptionDetails"]
@@ -124,6 +126,20 @@ class Session:
     async def screenshot(self, clip: dict[str, float]) -> bytes:
         """Return a PNG of a part of the first tab."""
         return await self.tabs[0].page.screenshot(clip=clip)  # type: ignore[arg-type]
+
+    async def _send(
+        self, method: str, parameters: dict[str, Any], tab: int | None = None
+    ) -> dict[str, Any]:
+        """Send a command to a tab; raises EnvFailure where its process dies over it."""
+        line = self.tabs[self.active if tab is None else tab].line
+        sending = asyncio.ensure_future(line.send(method, parameters))
+        try:
+            await asyncio.wait((sending, self._crashed), return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                raise EnvFailure("page_crashed", "the page's process died")
+            return sending.result()
+        finally:
+            sending.cancel()
 
     # The fence ----------------------------------------------------------------------------
 
@@ -154,7 +170,8 @@ class Session:
             self._adoptions[page] = self._hub.background(page.close())
 
     def _mark_crashed(self, _: Page) -> None:
-        self.crashed = True
+        if not self._crashed.done():
+            self._crashed.set_result(None)
 
     async def _hear(self, dialog: Dialog) -> None:
         self.dialogs.append(dialog.message)
@@ -188,8 +205,7 @@ class Session:
 
     async def _mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         self.pointer = (x, y)
-        line = self.tabs[self.active].line
-        await line.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **more})
+        await self._send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **more})
 
     async def _press_at(
         self, x: float, y: float, button: str, modifiers: tuple[str, ...] = (), count: int = 1
@@ -217,7 +233,7 @@ class Session:
     async def _do_fill(self, bid: int, value: str) -> None:
         await self._spot(bid)
         if (await self._ask("prepare", bid, value))["typed"]:
-            await self.tabs[self.active].line.send("Input.insertText", {"text": value})
+            await self._send("Input.insertText", {"text": value})
 
     async def _do_clear(self, bid: int) -> None:
         await self._do_fill(bid, "")

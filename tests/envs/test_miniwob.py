@@ -1,0 +1,322 @@
+"""MiniWoB++ in a browser: seeded to the byte, scored by the page, fenced in, errors as text."""
+
+from __future__ import annotations
+
+import random
+import select
+import socket
+from collections.abc import Iterator
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import agentgym_si  # noqa: F401  (registers the environments)
+from agentgym_si.envs.miniwob import MiniWoBEnv
+from agentgym_si.envs.web.snapshot import read_page
+
+pytestmark = pytest.mark.browser
+
+# Of each kind one: timers, animation, jQuery UI, drawings, typing, scrolling, menus, lists.
+VARIED = (
+    "choose-date",
+    "click-collapsible-2",
+    "click-menu",
+    "click-pie",
+    "drag-items",
+    "email-inbox",
+    "guess-number",
+    "moving-items",
+    "navigate-tree",
+    "simon-says",
+    "social-media",
+    "stock-market",
+    "text-editor",
+    "use-autocomplete",
+)
+
+
+@pytest.fixture(scope="module")
+def env() -> Iterator[MiniWoBEnv]:
+    with MiniWoBEnv(max_steps=50) as made:
+        yield made
+
+
+def start(env: MiniWoBEnv, task: str, seed: int = 1) -> str:
+    return env.reset(seed=seed, options={"task": task})[0]
+
+
+def play(env: MiniWoBEnv, task: str, seed: int, steps: int = 4) -> list[object]:
+    """Play random legal actions; return all that came back."""
+    rng = np.random.default_rng(seed)
+    results: list[object] = [env.reset(seed=seed, options={"task": task})]
+    for _ in range(steps):
+        legal = env.candidates()
+        result = env.step(legal[int(rng.integers(len(legal)))])
+        results.append(result)
+        if result[2] or result[3]:
+            break
+    return results
+
+
+def test_gymnasiums_own_check_passes_with_nothing_skipped() -> None:
+    made = gym.make("agentgym_si/MiniWoB-v0", task="click-test")
+    check_env(made.unwrapped)
+    made.close()
+
+
+def test_making_starts_no_browser() -> None:
+    with MiniWoBEnv("click-*", browser="/nowhere/to/be/found") as made:
+        assert len(made.task_ids) > 30
+
+
+@pytest.mark.parametrize("task", VARIED)
+def test_the_same_seed_is_the_same_episode_to_the_byte(env: MiniWoBEnv, task: str) -> None:
+    assert play(env, task, seed=3) == play(env, task, seed=3)
+
+
+def test_another_seed_is_another_episode(env: MiniWoBEnv) -> None:
+    assert len({start(env, "enter-text", seed) for seed in range(5)}) == 5
+
+
+def test_interleaved_episodes_equal_solo_ones() -> None:
+    work = [(task, seed) for task in ("click-checkboxes", "stock-market") for seed in range(10)]
+    envs = [MiniWoBEnv() for _ in work]
+    together = [
+        [made.reset(seed=seed, options={"task": task})[0]]
+        for made, (task, seed) in zip(envs, work, strict=True)
+    ]
+    for step in ("click('1')", "noop()"):
+        for made, results in zip(envs, together, strict=True):
+            results.append(made.step(step)[0])
+    for made in envs:
+        made.close()
+    with MiniWoBEnv() as alone:
+        for (task, seed), results in zip(work, together, strict=True):
+            solo = [alone.reset(seed=seed, options={"task": task})[0]]
+            solo += [alone.step(step)[0] for step in ("click('1')", "noop()")]
+            assert solo == results
+
+
+def test_global_generators_are_left_alone(env: MiniWoBEnv) -> None:
+    before = random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
+    play(env, "click-button", seed=1)
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # type: ignore[index]
+
+
+def test_time_passes_in_steps_not_in_seconds(env: MiniWoBEnv) -> None:
+    observation = start(env, "button-delay", seed=2)  # wait two seconds between the clicks
+    assert "wait 2 seconds" in observation
+    env.step("click('1')")
+    assert env.step("click('2')")[1] == 0.0
+    start(env, "button-delay", seed=2)
+    for action in ("click('1')", "noop()", "noop()", "noop()"):
+        env.step(action)
+    assert env.step("click('2')")[1:3] == (1.0, True)
+
+
+def test_reward_is_for_the_full_raw_reward_alone(env: MiniWoBEnv) -> None:
+    start(env, "click-checkboxes-large", seed=1)
+    *_, info = env.step(f"click('{read_page(env._text).elements[-1].id}')")
+    _, reward, terminated, _, info = env._text, 0.0, True, False, info
+    assert info["raw_reward"] < 1.0 and reward == 0.0 and terminated
+
+
+def test_snapshot_and_restore_come_out_the_same(env: MiniWoBEnv) -> None:
+    start(env, "login-user", seed=5)
+    env.step("fill('1', 'joe')")
+    state = env.snapshot()
+    env.step("fill('2', 'other')")
+    assert env.restore(state) == state.observation
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        ("click('99')", "unknown id 99"),
+        ("clikc('1')", "did you mean click(bid, button, modifiers)?"),
+        ("fill('3', 'x')", "element [3] takes no text; expected a textbox"),
+        ("select_option('1', 'x')", "element [1] has no options"),
+        ("keyboard_press('Hyperspace')", "expected a key such as 'Enter' or 'Control+c'"),
+        ("goto('http://miniwob.test/click-test.html')", "blocked url"),
+        ("go_back()", "no page to go back to"),
+        ("tab_focus(3)", "expected a tab below 1"),
+    ],
+)
+def test_a_mistake_is_the_last_line_after_the_page(
+    env: MiniWoBEnv, action: str, message: str
+) -> None:
+    before = start(env, "login-user")
+    observation, reward, terminated, truncated, info = env.step(action)
+    page, _, error = observation.rpartition("\n")
+    assert page == before
+    assert error.startswith("error: ") and message in error
+    assert (reward, terminated, truncated) == (0.0, False, False)
+    assert message in info["action_error"]
+
+
+def test_a_megabyte_of_noise_is_an_observation(env: MiniWoBEnv) -> None:
+    start(env, "click-test")
+    observation, reward, terminated, _, info = env.step("click('" * ((1 << 20) // 7))
+    assert "error: expected at most" in observation
+    assert (reward, terminated) == (0.0, False) and "failure" not in info
+
+
+def test_disabled_and_covered_elements_refuse_clicks(env: MiniWoBEnv) -> None:
+    observation = start(env, "sign-agreement", seed=3)
+    name = next(
+        line for line in observation.splitlines() if " disabled" in line and "textbox" in line
+    )
+    number = name[1 : name.index("]")]
+    assert f"error: element [{number}] is disabled" in env.step(f"click('{number}')")[0]
+    start(env, "click-test")
+    assert env._hub is not None and env._session is not None
+    cover = "document.body.lastElementChild.style = 'position:fixed;inset:0;width:auto';1"
+    env._hub.call(env._session.evaluate(cover), 10)
+    assert "error: element [1] is covered by" in env.step("click('1')")[0]
+
+
+def test_giving_up_ends_the_episode_without_reward(env: MiniWoBEnv) -> None:
+    start(env, "click-test")
+    assert env.step("report_infeasible('too hard')")[1:4] == (0.0, True, False)
+
+
+def test_a_dialog_is_a_line_of_the_observation(env: MiniWoBEnv) -> None:
+    start(env, "click-test")
+    assert env._hub is not None and env._session is not None
+    listen = (
+        "document.body.addEventListener('mousemove', () => alert('Hello \"you\"'), {once: true});1"
+    )
+    env._hub.call(env._session.evaluate(listen), 10)
+    assert env.step("hover('1')")[0].splitlines()[-1] == 'dialog "Hello \\"you\\""'
+    assert "dialog" not in env.step("noop()")[0]
+
+
+def test_tabs_open_in_the_fence_and_close(env: MiniWoBEnv) -> None:
+    before = start(env, "click-test")
+    assert env.step("new_tab()")[0] == f"{before}\ntabs: 2, you see tab 0"
+    assert env.step("tab_focus(1)")[0] == "Goal: Click the button.\ntabs: 2, you see tab 1"
+    assert env.step("tab_close()")[0] == before
+    assert env.step("click('1')")[1] == 1.0
+
+
+def test_the_clipboard_is_the_episodes_own(env: MiniWoBEnv) -> None:
+    with MiniWoBEnv("login-user") as other:
+        for made in (env, other):
+            made.reset(seed=1, options={"task": "login-user"})
+            made.step(f"fill('1', '{id(made)}')")
+            made.step("press('1', 'Control+a')")
+        env.step("press('1', 'Control+c')")
+        other.step("press('1', 'Control+c')")
+        assert f'value="{id(env)}" focused' in env.step("press('2', 'Control+v')")[0]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/hostname",
+        "http://localhost:1/",
+        "http://127.0.0.1:1/",
+        "http://example.org/",
+        "http://miniwob.test/click-test.html",
+        "https://miniwob.test/",
+    ],
+)
+def test_no_request_leaves_and_no_page_loads_twice(env: MiniWoBEnv, url: str) -> None:
+    before = start(env, "click-test")
+    assert env._hub is not None and env._session is not None
+
+    def ask(expression: str) -> object:
+        assert env._hub is not None and env._session is not None
+        return env._hub.call(env._session.evaluate(expression), 20)
+
+    assert ask(f"fetch('{url}').then((reply) => reply.status, () => 'refused')") == "refused"
+    assert ask(f"location.href = '{url}'; 1") == 1
+    assert ask(f"Boolean(window.open('{url}')) || 1")
+    ask("new Promise((resolve) => fetch('/').catch(resolve)).then(() => 1)")  # let both be answered
+    observation = env.step("noop()")[0]
+    assert observation.splitlines()[:2] == before.splitlines()
+    assert env._session.tabs[0].page.url == "http://miniwob.test/click-test.html"
+    assert env.step("click('1')")[1] == 1.0
+
+
+ESCAPES = """
+(async () => {
+  const url = 'http://127.0.0.1:PORT/';
+  const ignore = () => 0;
+  const add = (tag, more) => document.head.append(Object.assign(document.createElement(tag), more));
+  fetch(url, {mode: 'no-cors'}).catch(ignore);
+  navigator.sendBeacon(url, 'x');
+  new WebSocket('ws://127.0.0.1:PORT/');
+  new EventSource(url);
+  new Image().src = url;
+  for (const rel of ['prefetch', 'preconnect', 'dns-prefetch', 'stylesheet'])
+    add('link', {rel, href: url});
+  add('script', {src: url});
+  add('script', {type: 'speculationrules',
+                 text: JSON.stringify({prefetch: [{source: 'list', urls: [url]}]})});
+  add('iframe', {src: url});
+  const form = document.createElement('form');
+  document.body.append(Object.assign(form, {action: url, method: 'post', target: '_blank'}));
+  form.submit();
+  window.open(url, '_blank', 'noopener');
+  new Worker(URL.createObjectURL(new Blob([`importScripts('${url}')`]))).onerror = ignore;
+  const peer = new RTCPeerConnection({iceServers: [{urls: 'stun:127.0.0.1:PORT'}]});
+  peer.createDataChannel('x');
+  await peer.setLocalDescription(await peer.createOffer());
+  navigator.serviceWorker?.register(url).catch(ignore);
+  return 'tried';
+})()
+"""
+
+
+def test_nothing_reaches_a_server_that_listens(env: MiniWoBEnv) -> None:
+    start(env, "click-test")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+    ):
+        port = tcp.getsockname()[1]
+        udp.bind(("127.0.0.1", port))
+        assert env._hub is not None and env._session is not None
+        script = ESCAPES.replace("PORT", str(port))
+        assert env._hub.call(env._session.evaluate(script), 20) == "tried"
+        for _ in range(3):
+            env.step("noop()")
+        readable, _, _ = select.select([tcp, udp], [], [], 1.0)
+        assert readable == []
+
+
+def test_cheats_earn_nothing(env: MiniWoBEnv) -> None:
+    for task in ("enter-text", "click-test-2"):
+        for cheat in env.cheats():
+            start(env, task)
+            for action in cheat:
+                _, reward, terminated, truncated, info = env.step(action)
+                assert reward == 0.0 and "failure" not in info
+                if terminated or truncated:
+                    break
+
+
+def test_nothing_of_scorer_or_machine_is_shown(env: MiniWoBEnv) -> None:
+    for task in VARIED:
+        shown = "\n".join(str(result[0]) for result in play(env, task, seed=2))  # type: ignore[index]
+        for word in ("reward", "Time left", "Episodes done", "START", "/home", "/usr", "WOB_"):
+            assert word not in shown
+
+
+def test_render_is_the_tasks_area_as_pixels() -> None:
+    with MiniWoBEnv("click-color", render_mode="rgb_array") as made:
+        made.reset(seed=0)
+        pixels = made.render()
+        assert pixels.shape == (210, 160, 3) and pixels.dtype == np.uint8
+        box = next(element for element in read_page(made._text).elements if element.looks)
+        x, y = (int(part) for part in box.looks["at"].split(","))
+        assert box.looks["color"] == "red" and pixels[y, x].tolist() == [255, 0, 0]
+
+
+def test_instructions_are_short_and_name_the_actions() -> None:
+    words = MiniWoBEnv.instructions.split()
+    assert len(words) <= 90
+    assert MiniWoBEnv.noop in MiniWoBEnv.instructions
