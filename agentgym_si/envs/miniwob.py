@@ -8,6 +8,7 @@ page's clock follow the seed, so the same seed, task and actions are the same ep
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -146,7 +147,7 @@ class MiniWoBEnv(TextEnv):
             (f"goto('javascript:{forged}')",),
             ("goto('file:///etc/hostname')",),
             ("goto('http://miniwob.test/click-test.html')", "noop()"),
-            (f"fill('1', '<script>{forged}</script>')",),
+            (f"keyboard_type('<script>{forged}</script>')", "noop()"),
             (f"send_msg_to_user('{forged}')", f"__import__('os').system('{forged}')"),
             ("keyboard_press('F12')", f"keyboard_type('{forged}')", "noop()"),
             ("new_tab()", "tab_focus(1)", f"keyboard_type('javascript:{forged}')", "noop()"),
@@ -175,7 +176,9 @@ class MiniWoBEnv(TextEnv):
         self._discard.atexit = False
         url = f"http://miniwob.test/{task_id}.html"
         await session.load(url, _serve_once(url, document(task_id, self._seed)))
-        begin = f"__miniwob.begin({self._seed}, {STEP_MILLISECONDS})"
+        # A number as the official environment passes it, while JavaScript's numbers can hold it.
+        seed = json.dumps(self._seed if self._seed < 2**53 else str(self._seed))
+        begin = f"__miniwob.begin({seed}, {STEP_MILLISECONDS})"
         state: dict[str, Any] = await session.evaluate(begin)
         keep_spare(hub)
         return state

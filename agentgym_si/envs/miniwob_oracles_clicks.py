@@ -101,19 +101,15 @@ def ascending_numbers(page: Page, actions: tuple[str, ...]) -> str:
 
 def buy_ticket(page: Page, actions: tuple[str, ...]) -> str:
     """Buy the flight with the extreme price or duration."""
-    flights = []
-    for duration, button in zip(
-        [element for element in choose(page, "text") if re.fullmatch(r"\d+h.*", element.name)],
-        choose(page, "button"),
-        strict=True,
-    ):
-        hours, minutes = (int(part) for part in re.findall(r"\d+", duration.name))
-        cost = int(re.sub(r"\D", "", button.name))
-        flights.append((hours * 60 + minutes, cost, button))
-    most = "longest" in page.goal or "most" in page.goal
-    by = 0 if "duration" in page.goal else 1
-    ranked = sorted(flights, key=lambda flight: flight[by])
-    return click(ranked[-1 if most else 0][2])
+    durations = [text for text in choose(page, "text") if re.fullmatch(r"\d+h.*", text.name)]
+    buttons = choose(page, "button")
+    if "duration" in page.goal:
+        parts = [re.findall(r"\d+", duration.name) for duration in durations]
+        values = [60 * int(hours) + int(minutes) for hours, minutes in parts]
+    else:
+        values = [int(re.sub(r"\D", "", button.name)) for button in buttons]
+    extreme = max(values) if re.search("longest|most", page.goal) else min(values)
+    return click(buttons[values.index(extreme)])
 
 
 def odd_or_even(page: Page, actions: tuple[str, ...]) -> str:

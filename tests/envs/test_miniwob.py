@@ -77,7 +77,8 @@ def test_the_same_seed_is_the_same_episode_to_the_byte(env: MiniWoBEnv, task: st
 
 
 def test_another_seed_is_another_episode(env: MiniWoBEnv) -> None:
-    assert len({start(env, "enter-text", seed) for seed in range(5)}) == 5
+    seeds = (0, 1, 2, 2**31, 2**62, 2**62 + 1)
+    assert len({start(env, "click-checkboxes-large", seed) for seed in seeds}) == len(seeds)
 
 
 def test_interleaved_episodes_equal_solo_ones() -> None:

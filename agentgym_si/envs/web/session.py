@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
         ViewportSize,
         WebSocketRoute,
     )
+
+logger = logging.getLogger(__name__)
 
 EPOCH_MILLISECONDS = 1_704_103_200_000
 """Every episode begins at 2024-01-01 10:00 UTC."""
@@ -88,6 +91,11 @@ class Session:
             self._hub.later(self.close)
             raise
         return self
+
+    @property
+    def alive(self) -> bool:
+        """Whether no page of the session has crashed."""
+        return not self._crashed.done()
 
     async def load(self, url: str, answer: Answer) -> None:
         """Load a page in the first tab, all requests of the episode answered by `answer`."""
@@ -328,8 +336,19 @@ class Session:
 
 async def open_session(hub: Hub) -> Session:
     """Return a session in a context that nothing has used yet; raises Playwright's errors."""
+    from playwright.async_api import Error
+
     ready = _spares.setdefault(hub, [])
-    return await (ready.pop(0) if ready else Session(hub).prepare())
+    while ready:
+        try:
+            session = await ready.pop(0)
+        except Error as error:
+            logger.debug("a spare context failed: %s", error)
+            continue
+        if session.alive:
+            return session
+        hub.later(session.close)
+    return await Session(hub).prepare()
 
 
 def keep_spare(hub: Hub) -> None:

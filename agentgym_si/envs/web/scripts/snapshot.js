@@ -129,6 +129,15 @@ const looksOf = (element, colour) => {
 const named = (name, colour) => (colour && /^(?!none|transparent|inherit)[a-z]+$/.test(name ?? "") ? name : colour);
 const drawnColour = (element, style) =>
   named(element.getAttribute("fill"), colourOf(style.fill)) ?? named(element.getAttribute("stroke"), colourOf(style.stroke));
+// Of a control, how it looks where that says more than its name: no text, or to be dragged.
+const ICON = 20;  // pixels; a smaller control that has a name is an icon, and its place says nothing
+const ownLooks = (element, role, style) => {
+  const colour = named(element.style.backgroundColor, colourOf(style.backgroundColor));
+  const box = element.getBoundingClientRect();
+  const dragged = element.matches(".ui-draggable,.ui-resizable-handle");
+  const bare = !shown(element) && (colour || Math.max(box.width, box.height) >= ICON || !hintOf(element));
+  return role === "drawing" || dragged || bare ? looksOf(element, colour) : null;
+};
 const drawnRole = (element) => {
   const role = SHAPES[element.tagName] ?? "";
   return role === "polygon" && element.points.length === 3 ? "triangle" : role;
@@ -175,8 +184,7 @@ const snapshot = (excluded) => {
     const [name, source] = nameOf(element, role);
     if (source) taken.add(source);
     const options = element.tagName === "SELECT" ? [...element.options].map((option) => collapse(option.label)) : null;
-    const bare = role === "drawing" || (role === "clickable" && (!shown(element) || element.matches(".ui-draggable")));
-    const looks = bare ? looksOf(element, named(element.style.backgroundColor, colourOf(style.backgroundColor))) : null;
+    const looks = role === "drawing" || role === "clickable" ? ownLooks(element, role, style) : null;
     emit(element, role, name, valueOf(element, role), statesOf(element, role, focused), options, looks);
   };
   const emitText = (node, text, looks = null) => emit(node, "text", text, null, [], null, looks);
