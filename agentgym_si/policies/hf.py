@@ -80,11 +80,11 @@ class TransformersPolicy:
         if batch_size < 1:
             raise BadInput(f"expected batch_size of at least 1, got {batch_size}")
         self.name = str(model)
-        self.model = load_model(model, device=device, dtype=dtype, attention=attention)
+        self.model: Any = load_model(model, device=device, dtype=dtype, attention=attention)
         # A checkpoint may ask for a repetition penalty and the like, which `generate` would apply
         # unseen: then the recorded logprobs would not be the model's.
         self._generation = self.model.generation_config
-        self.model.generation_config = GenerationConfig()
+        self.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
         self.tokens = ChatTokens.load(model, stops=_listed(self._generation.eos_token_id))
         self.context = int(self.model.config.get_text_config().max_position_embeddings)
         """Most tokens of a chat, prompt and answer together."""
@@ -140,7 +140,7 @@ class TransformersPolicy:
     def _sample(self, rows: Sequence[_Row]) -> Iterator[Action]:
         device = self.model.device
         width = max(len(row.prompt) for row in rows)
-        pad = _pad_id(self.tokens)
+        pad = pad_id(self.tokens)
         ids = [[pad] * (width - len(row.prompt)) + list(row.prompt) for row in rows]
         mask = [[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows]
         sampler = _Sampler([row.seed for row in rows], self.temperature, device)
@@ -148,7 +148,7 @@ class TransformersPolicy:
             output = self.model.generate(
                 input_ids=torch.tensor(ids, device=device),
                 attention_mask=torch.tensor(mask, device=device),
-                generation_config=GenerationConfig(
+                generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
                     do_sample=False,
                     max_new_tokens=self.max_new_tokens,
                     pad_token_id=pad,
@@ -188,7 +188,7 @@ class TransformersPolicy:
         return [found[row] for row in range(len(lengths))]
 
     def _score(self, chats: Sequence[Sequence[int]]) -> list[list[float]]:
-        device, pad = self.model.device, _pad_id(self.tokens)
+        device, pad = self.model.device, pad_id(self.tokens)
         width = max(map(len, chats))
         ids = torch.tensor([[*chat, *[pad] * (width - len(chat))] for chat in chats], device=device)
         mask = torch.tensor(
@@ -211,7 +211,7 @@ class TransformersPolicy:
         return folder
 
 
-class _Sampler(LogitsProcessor):  # type: ignore[misc]
+class _Sampler(LogitsProcessor):
     """Turns greedy decoding into exact sampling: argmax of logits / T plus Gumbel noise.
 
     Every row has its own generator. A stream is read from its start, a vocabulary's width a step.
@@ -248,7 +248,7 @@ def load_model(
     try:
         # Loading draws the weights that the file does not hold: not from the caller's generator.
         with torch.random.fork_rng(devices=[]), quiet_transformers():
-            model = AutoModelForCausalLM.from_pretrained(
+            model: Any = AutoModelForCausalLM.from_pretrained(
                 str(path),
                 dtype=dtype,
                 attn_implementation=attention,
@@ -256,7 +256,8 @@ def load_model(
             )
     except (OSError, ValueError) as error:
         raise BadInput(f"expected a language model's checkpoint at {path}: {error}") from error
-    return model.to(place).eval()  # type: ignore[no-any-return]
+    loaded: PreTrainedModel = model.to(place).eval()
+    return loaded
 
 
 def fingerprint(model: PreTrainedModel, tokens: ChatTokens) -> str:
@@ -280,19 +281,19 @@ def make_readable(folder: Path) -> None:
 def quiet_transformers() -> Iterator[None]:
     """Keep transformers' progress bars off for a while."""
     shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         if shown:
-            transformers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _listed(stops: int | list[int] | None) -> list[int]:
     return [] if stops is None else [stops] if isinstance(stops, int) else stops
 
 
-def _pad_id(tokens: ChatTokens) -> int:
-    # Any id serves: padding is masked.
+def pad_id(tokens: ChatTokens) -> int:
+    """Return the id that fills batches up; any serves, for padding is masked."""
     pad: Any = tokens.tokenizer.pad_token_id
     return tokens.end[-1] if pad is None else int(pad)

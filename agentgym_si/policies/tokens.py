@@ -99,7 +99,7 @@ class ChatTokens:
         """Return the text of sampled ids without the stop token."""
         if token_ids and token_ids[-1] in self.stops:
             token_ids = token_ids[:-1]
-        return str(self.tokenizer.decode(token_ids, clean_up_tokenization_spaces=False))
+        return str(self.tokenizer.decode(list(token_ids), clean_up_tokenization_spaces=False))
 
     def render(
         self,
@@ -134,8 +134,8 @@ class ChatTokens:
                     if not text.startswith(self.render(messages[: index + 1]))
                 )
                 return (
-                    f"the chat template of {self.name} is not prefix-preserving: it rewrites message "
-                    f"{broken} ({messages[broken]['role']}) once message {count - 1} "
+                    f"the chat template of {self.name} is not prefix-preserving: it rewrites "
+                    f"message {broken} ({messages[broken]['role']}) once message {count - 1} "
                     f"({messages[count - 1]['role']}) follows"
                 )
             shorter = text
@@ -151,14 +151,13 @@ class ChatTokens:
             raise BadInput(f"the chat template of {self.name} drops the assistant's answer")
         return text[text.index(_ANSWER) + len(_ANSWER) :]
 
-    def _defused(self, message: Message) -> Message:
+    def _defused(self, message: Message) -> dict[str, str]:
         # A page or a tool result that spells out "<|end|>" must not be able to forge a turn.
-        if message["role"] == "assistant" or self._forgeries is None:
-            return message
-        content = self._forgeries.sub(
-            lambda found: f"{found[0][0]} {found[0][1:]}", message["content"]
-        )
-        return {"role": message["role"], "content": content}
+        role, content = message["role"], message["content"]
+        if role != "assistant" and self._forgeries is not None:
+            content = self._forgeries.sub(lambda found: f"{found[0][0]} {found[0][1:]}", content)
+        return {"role": role, "content": content}
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        # Not verbose: whoever asks checks the length.
+        return tuple(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from agentgym_si.errors import BadInput, MissingDependency
-from agentgym_si.policies.hf import load_model, make_readable, quiet_transformers
+from agentgym_si.policies.hf import load_model, make_readable, pad_id, quiet_transformers
 from agentgym_si.policies.tokens import ChatTokens
 from agentgym_si.training.allocator import keep_freed_memory
 from agentgym_si.types import Weighted
@@ -26,7 +26,8 @@ try:
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 except ImportError as error:
     raise MissingDependency(
         "training needs torch, transformers, trl, peft and datasets: "
@@ -63,7 +64,7 @@ class SFTSettings:
     """Of the order of the rows and of the adapter's first weights."""
     lora_rank: int = 0
     """Rank of a low-rank adapter on every linear layer; 0 trains all weights."""
-    lora_alpha: float = 16.0
+    lora_alpha: int = 16
     """The adapter is scaled by lora_alpha / lora_rank."""
     bf16: bool = True
     """Compute in bfloat16, keep the weights as they are."""
@@ -118,9 +119,9 @@ def train_sft(
         keep_freed_memory()
     tokens = ChatTokens.load(start)
     attention: Any = "eager" if settings.bf16 and _on_cpu(settings) else "sdpa"
-    model = load_model(start, device=settings.device, attention=attention)
+    model: Any = load_model(start, device=settings.device, attention=attention)
     # Half-precision weights are too coarse to add small updates to.
-    model = model.float() if model.dtype in (torch.bfloat16, torch.float16) else model
+    model = model.to(dtype=torch.float32)
     kept = _check_rows(rows, model.config.get_text_config())
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -151,8 +152,7 @@ def _check_rows(rows: Sequence[Weighted], config: Any) -> list[Weighted]:
             raise BadInput(f"expected at most {limit} tokens, got {length} in {where}")
         if any(not 0 <= token < vocabulary for token in (*row.context, *row.completion)):
             raise BadInput(f"expected token ids below {vocabulary}, got another in {where}")
-    # Nothing predicts the first token of a chat.
-    kept = [row for row in rows if any(row.weights[0 if row.context else 1 :])]
+    kept = [row for row in rows if any(_weights(row))]
     if not kept:
         raise BadInput(f"expected rows with a weight other than 0, got none in {len(rows)} rows")
     return kept
@@ -166,7 +166,9 @@ def _on_cpu(settings: SFTSettings) -> bool:
 def _trainer(
     model: Any, tokens: ChatTokens, rows: Sequence[Weighted], folder: Path, settings: SFTSettings
 ) -> _WeightedTrainer:
+    options: dict[str, Any] = {_CHECKPOINTING: False}
     arguments = SFTConfig(
+        **options,
         output_dir=str(folder),
         max_steps=settings.steps or -1,
         num_train_epochs=settings.epochs,
@@ -183,7 +185,6 @@ def _trainer(
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
-        **{_CHECKPOINTING: False},
         save_strategy="no",
         logging_strategy="no",
         report_to="none",
@@ -201,15 +202,20 @@ def _trainer(
         args=arguments,
         train_dataset=_dataset(rows),
         processing_class=tokens.tokenizer,
-        data_collator=_Collator(tokens.tokenizer.pad_token_id or tokens.end[-1]),
+        data_collator=_Collator(pad_id(tokens)),
         peft_config=adapter if settings.lora_rank else None,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
+def _weights(row: Weighted) -> list[float]:
+    """Return the weight of each token of the chat; nothing predicts the first."""
+    return [0.0, *([0.0] * len(row.context) + list(row.weights))[1:]]
+
+
 def _dataset(rows: Sequence[Weighted]) -> Any:
-    weights = [[0.0] * len(row.context) + list(row.weights) for row in rows]
+    weights = [_weights(row) for row in rows]
     ids = [[*row.context, *row.completion] for row in rows]
     labels = [
         [token if weight else -100 for token, weight in zip(*row, strict=True)]
@@ -234,18 +240,19 @@ class _Collator:
             for name, fill in fills.items()
         }
         lengths = torch.tensor([len(example["input_ids"]) for example in examples])
-        mask = torch.arange(length) >= length - lengths[:, None]
-        return {**padded, "attention_mask": mask.long()}
+        mask = (torch.arange(length) >= length - lengths[:, None]).long()
+        positions = (mask.cumsum(-1) - 1).clamp_min(0)
+        return {**padded, "attention_mask": mask, "position_ids": positions}
 
 
-class _WeightedTrainer(SFTTrainer):  # type: ignore[misc]
+class _WeightedTrainer(SFTTrainer):
     """`SFTTrainer` whose loss is the weighted mean over an update's tokens.
 
     TRL's hook for a loss of one's own, `compute_loss_func`, sees no weights and is deprecated in
     favour of this override.
     """
 
-    loss_is_scaled_for_ga = True
+    loss_is_scaled_for_ga = True  # type: ignore[assignment]  # TRL leaves it to subclasses
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**keywords)
@@ -282,6 +289,7 @@ class _WeightedTrainer(SFTTrainer):  # type: ignore[misc]
 def _save(model: Any, tokens: ChatTokens, folder: Path) -> None:
     if hasattr(model, "merge_and_unload"):
         model.save_pretrained(folder / "adapter", save_embedding_layers=False)
+        (folder / "adapter" / "README.md").unlink(missing_ok=True)  # an empty form of peft's
         model = model.merge_and_unload()
     model.save_pretrained(folder)
     tokens.tokenizer.save_pretrained(folder)
@@ -292,7 +300,7 @@ def _save(model: Any, tokens: ChatTokens, folder: Path) -> None:
 def _kept_generators() -> Iterator[None]:
     """Give the global random generators back as they were: the trainer seeds them all."""
     states = random.getstate(), np.random.get_state()
-    environment = dict(os.environ)
+    environment = set(os.environ)
     devices = range(torch.cuda.device_count())
     try:
         with torch.random.fork_rng(devices=devices):
@@ -300,5 +308,5 @@ def _kept_generators() -> Iterator[None]:
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
-        os.environ.clear()
-        os.environ.update(environment)
+        for name in set(os.environ) - environment:  # accelerate sets its own variables
+            del os.environ[name]
