@@ -70,7 +70,7 @@ def test_global_generators_stay_where_they_are(tmp_path: Path) -> None:
 
 
 def test_every_user_may_read_the_files(tmp_path: Path) -> None:
-    """The files are written for the owner alone; a server under another user could not read them."""
+    """Written for the owner alone, a server under another user could not read them."""
     folder = build_tiny(tmp_path / "model", TEXTS, **SMALL)
     assert all(path.stat().st_mode & stat.S_IROTH for path in folder.iterdir())
 
