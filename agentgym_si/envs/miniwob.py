@@ -21,13 +21,15 @@ from agentgym_si.envs.miniwob_oracles import ORACLES
 from agentgym_si.envs.web.actions import Call, parse
 from agentgym_si.envs.web.browsers import find_browser
 from agentgym_si.envs.web.hub import Hub, Work, hub_for
-from agentgym_si.envs.web.pages import document, task_names
+from agentgym_si.envs.web.pages import document, picture, task_names
+from agentgym_si.envs.web.perform import perform
 from agentgym_si.envs.web.png import decode_png
-from agentgym_si.envs.web.session import Answer, Session, keep_spare, open_session
+from agentgym_si.envs.web.session import Answer, Reply, Session, keep_spare, open_session
 from agentgym_si.envs.web.snapshot import Page, format_page, page_of, quoted_words, read_page
 from agentgym_si.errors import ActionError, BadInput, EnvFailure
 from agentgym_si.types import Task
 
+SITE = "http://miniwob.test/"
 STEP_MILLISECONDS = 500
 """What the page's clock moves on in a step."""
 
@@ -174,8 +176,8 @@ class MiniWoBEnv(TextEnv):
         session = self._session = await open_session(hub)
         self._discard = weakref.finalize(self, hub.later, session.close)
         self._discard.atexit = False
-        url = f"http://miniwob.test/{task_id}.html"
-        await session.load(url, _serve_once(url, document(task_id, self._seed)))
+        page = f"{SITE}{task_id}.html"
+        await session.load(page, _serve(page, document(task_id, self._seed)))
         # A number as the official environment passes it, while JavaScript's numbers can hold it.
         seed = json.dumps(self._seed if self._seed < 2**53 else str(self._seed))
         begin = f"__miniwob.begin({seed}, {STEP_MILLISECONDS})"
@@ -187,7 +189,7 @@ class MiniWoBEnv(TextEnv):
         """Return what the page refused, if anything, and the page's state after."""
         error, then = None, f"__miniwob.step({STEP_MILLISECONDS})"
         try:
-            await session.perform(call)
+            await perform(session, call)
         except ActionError as mistake:
             error, then = str(mistake), "__miniwob.read()"
         state: dict[str, Any] = await session.evaluate(then, tab=0)
@@ -203,14 +205,17 @@ class MiniWoBEnv(TextEnv):
         return self._text
 
 
-def _serve_once(url: str, body: str) -> Answer:
-    """Answer the first request for `url` alone.
+def _serve(page: str, body: str) -> Answer:
+    """Answer the first request for `page`, and any for its pictures.
 
-    A reload would begin another episode, and another page would be another task.
+    A second page would be another episode, or another task.
     """
-    left = [body]
+    left = [Reply(body)]
 
-    def answer(asked: str) -> str | None:
-        return left.pop() if asked == url and left else None
+    def answer(url: str) -> Reply | None:
+        if url == page:
+            return left.pop() if left else None
+        found = picture(url.removeprefix(SITE)) if url.startswith(SITE) else None
+        return Reply(*found) if found else None
 
     return answer

@@ -114,7 +114,14 @@ def social_media_all(page: Page, actions: tuple[str, ...]) -> str:
 
 
 def order_food(page: Page, actions: tuple[str, ...]) -> str:
-    """Add each dish the goal names once, then order."""
+    """Add each dish the goal names, or as many of a kind as it says, then order."""
+    kind = re.search(r"Order (\d+) items? that (?:is|are|contains?) (.*)$", page.goal)
+    if kind:
+        images = [n for n, element in enumerate(page.elements) if element.name == kind[2]]
+        if len(actions) < int(kind[1]):
+            rest = page.elements[images[len(actions) % len(images)] :]
+            return click(next(element for element in rest if element.name == "+"))
+        return submit(page, "Order!")
     dishes = said(page, r"each item: (.*)")[0].split(", ")
     if len(actions) == len(dishes):
         return submit(page, "Order!")
@@ -166,6 +173,7 @@ PAGES: dict[str, Solver] = {
     "email-inbox-reply": email_inbox,
     "email-inbox-star-reply": email_inbox,
     "navigate-tree": navigate_tree,
+    "order-food": order_food,
     "phone-book": phone_book,
     "search-engine": search_engine,
     "social-media": social_media,

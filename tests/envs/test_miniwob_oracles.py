@@ -21,13 +21,12 @@ def env() -> Iterator[MiniWoBEnv]:
 
 @pytest.mark.parametrize("task", sorted(ORACLES))
 def test_the_oracle_solves_its_task(env: MiniWoBEnv, task: str) -> None:
-    for seed in (100, 101):
-        env.reset(seed=seed, options={"task": task})
-        reward, over = 0.0, False
-        while not over:
-            _, reward, terminated, truncated, _ = env.step(env.oracle())
-            over = terminated or truncated
-        assert reward == 1.0, f"{task}, seed {seed}: {env._actions}"
+    env.reset(seed=100, options={"task": task})
+    reward, over = 0.0, False
+    while not over:
+        _, reward, terminated, truncated, _ = env.step(env.oracle())
+        over = terminated or truncated
+    assert reward == 1.0, env._actions
 
 
 def test_doing_nothing_earns_nothing(env: MiniWoBEnv) -> None:

@@ -55,6 +55,7 @@ def test_reads_one_call_in_prose_or_fence(text: str, call: Call) -> None:
         ("scroll(1e400, 0)", "expected delta_x to be a number"),
         ("scroll(0, float('nan'))", "expected literal arguments"),
         ("select_option('3', [1])", "expected options to be"),
+        (f"press('3', '{'Control+' * 20}c')", "expected key_comb to be a key"),
         ("click('3'", "expected one action"),
         ("click(" + "(" * 300 + ")" * 301, "expected a call with literal arguments"),
     ],

@@ -9,13 +9,14 @@ import ast
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agentgym_si.errors import ActionError
 
 MAX_CHARACTERS = 1 << 16
+MAX_KEY = 60
 MAX_ATTEMPTS = 20
 """Opening parentheses tried before the text is given up as noise."""
 
@@ -189,35 +190,49 @@ def _literal(node: ast.expr, source: str) -> Any:
 
 def _convert(parameter: Parameter, value: Any, action: str) -> Any:
     """Return the checked value; raises ActionError saying expected and got."""
-    kind = parameter.kind
-    if kind == "id":
-        digits = str(value).strip().strip("[]") if type(value) in (str, int) else ""
-        if digits.isascii() and digits.isdecimal() and len(digits) < 10:
-            return int(digits)
-    elif kind in ("text", "key") and isinstance(value, str):
-        return value
-    elif kind == "number" and type(value) in (int, float) and math.isfinite(value):
-        if abs(value) <= 1e6:
-            return float(value)
-    elif kind == "index" and type(value) is int and 0 <= value < 1000:
-        return value
-    elif kind == "options":
-        options = [value] if isinstance(value, str) else value
-        if isinstance(options, (list, tuple)) and all(isinstance(one, str) for one in options):
-            return tuple(options)
-    elif kind == "button" and value in ("left", "middle", "right"):
-        return value
-    elif (
-        kind == "modifiers"
-        and isinstance(value, (list, tuple))
-        and all(key in _MODIFIER_KEYS for key in value)
-    ):
-        return tuple(value)
-    expected = _EXPECTED[kind]
-    raise ActionError(
-        f"{action}: expected {parameter.name} to be {expected}, got {_shorten(repr(value))}"
-    )
+    converted = _CHECKS[parameter.kind](value)
+    if converted is None:
+        raise ActionError(
+            f"{action}: expected {parameter.name} to be {_EXPECTED[parameter.kind]}, "
+            f"got {_shorten(repr(value))}"
+        )
+    return converted
 
+
+# A check returns the value as it is used, or None where it is not what it must be.
+
+
+def _id(value: Any) -> int | None:
+    digits = str(value).strip().strip("[]") if type(value) in (str, int) else ""
+    return int(digits) if re.fullmatch("[0-9]{1,9}", digits) else None
+
+
+def _number(value: Any) -> float | None:
+    fits = type(value) in (int, float) and math.isfinite(value) and abs(value) <= 1e6
+    return float(value) if fits else None
+
+
+def _strings(value: Any) -> tuple[str, ...] | None:
+    listed = [value] if isinstance(value, str) else value
+    fits = isinstance(listed, (list, tuple)) and all(isinstance(one, str) for one in listed)
+    return tuple(listed) if fits else None
+
+
+def _modifiers(value: Any) -> tuple[str, ...] | None:
+    keys = None if isinstance(value, str) else _strings(value)
+    return keys if keys is not None and set(keys) <= set(_MODIFIER_KEYS) else None
+
+
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "id": _id,
+    "text": lambda value: value if isinstance(value, str) else None,
+    "key": lambda value: value if isinstance(value, str) and len(value) <= MAX_KEY else None,
+    "number": _number,
+    "index": lambda value: value if type(value) is int and 0 <= value < 1000 else None,
+    "options": _strings,
+    "button": lambda value: value if value in ("left", "middle", "right") else None,
+    "modifiers": _modifiers,
+}
 
 _EXPECTED = {
     "id": "an element's id such as '12'",

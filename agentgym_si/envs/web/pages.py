@@ -17,9 +17,11 @@ _URL = re.compile(r"url\([\"']?([^\"')]+\.(?:png|gif|jpg))[\"']?\)")
 
 STILL = (
     "<style>*,*::before,*::after{transition:none!important;animation:none!important;"
-    "scroll-behavior:auto!important;caret-color:transparent!important}</style>"
+    "scroll-behavior:auto!important;overflow-anchor:none!important;"
+    "caret-color:transparent!important}</style>"
 )
-"""Transitions follow the wall clock; without them the page's look follows its state alone."""
+"""Transitions and scroll anchoring follow the wall clock's frames; without them the page's look
+follows its state alone."""
 
 
 @functools.cache
@@ -60,6 +62,16 @@ def _document(task: str) -> tuple[str, str]:
     if not found:
         raise ValueError(f"expected a <head> in the page of {task}")
     return before, after
+
+
+@functools.cache
+def picture(path: str) -> tuple[bytes, str] | None:
+    """Return a picture that a page asks for by its path, and its kind; None for anything else."""
+    folder = miniwob_folder().parent
+    file = (folder / path.lstrip("/")).resolve()
+    kind = mimetypes.guess_type(file.name)[0] or ""
+    inside = file.is_relative_to(folder.resolve()) and file.is_file()
+    return (file.read_bytes(), kind) if inside and kind.startswith("image/") else None
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""One episode's browser context: its tabs, its fence, and actions carried out with real input."""
+"""One episode's browser context: its tabs, its fence, and the line to its pages."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import functools
 import json
 import logging
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agentgym_si.envs.web.actions import Call
 from agentgym_si.envs.web.hub import Hub
-from agentgym_si.errors import ActionError, EnvFailure
+from agentgym_si.errors import EnvFailure
 
 if TYPE_CHECKING:
     from playwright.async_api import (
@@ -37,12 +36,17 @@ SPARES = 2
 
 VIEWPORT: ViewportSize = {"width": 332, "height": 214}
 MAX_TABS = 5
-DRAG_MOVES = 4
-_MODIFIER_BITS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
-_HTML = {"content-type": "text/html; charset=utf-8"}
 
-Answer = Callable[[str], "str | None"]
-"""What a request gets: a document's HTML for its URL, or None where nothing is there."""
+
+class Reply(NamedTuple):
+    """What a page is given for a URL."""
+
+    body: str | bytes
+    kind: str = "text/html; charset=utf-8"
+
+
+Answer = Callable[[str], "Reply | None"]
+"""What a request gets, by its URL: None where nothing is there."""
 
 
 @dataclass
@@ -113,7 +117,7 @@ class Session:
 
         Raises EnvFailure with kind "page_crashed" or "page_error".
         """
-        answer = await self._send(
+        answer = await self.send(
             "Runtime.evaluate",
             {"expression": expression, "returnByValue": True, "awaitPromise": True},
             tab,
@@ -123,6 +127,29 @@ class Session:
             thrown = details.get("exception", {}).get("description", details["text"])
             raise EnvFailure("page_error", thrown.splitlines()[0])
         return answer["result"].get("value")
+
+    @property
+    def page(self) -> Page:
+        """The page of the active tab."""
+        return self.tabs[self.active].page
+
+    async def adopted(self) -> None:
+        """Wait until every page that has opened is a tab."""
+        await asyncio.gather(*self._adoptions.values())
+
+    async def open_tab(self) -> bool:
+        """Open an empty tab; return False where there are too many."""
+        if len(self._adoptions) >= MAX_TABS:
+            return False
+        await self._adopt(await self.page.context.new_page())
+        return True
+
+    async def close_tab(self) -> None:
+        """Close the active tab and go to the first."""
+        tab = self.tabs.pop(self.active)
+        del self._adoptions[tab.page]
+        self.active = 0
+        await tab.page.close()
 
     def notes(self) -> list[str]:
         """Return the observation's extra lines: dialogs of the last action, and tabs."""
@@ -135,7 +162,7 @@ class Session:
         """Return a PNG of a part of the first tab."""
         return await self.tabs[0].page.screenshot(clip=clip)  # type: ignore[arg-type]
 
-    async def _send(
+    async def send(
         self, method: str, parameters: dict[str, Any], tab: int | None = None
     ) -> dict[str, Any]:
         """Send a command to a tab; raises EnvFailure where its process dies over it."""
@@ -152,9 +179,10 @@ class Session:
     # The fence ----------------------------------------------------------------------------
 
     async def _route(self, route: Route) -> None:
-        body = self._answer(route.request.url)
-        if body is not None:
-            await route.fulfill(status=200, headers=_HTML, body=body)
+        reply = self._answer(route.request.url)
+        if reply is not None:
+            headers = {"content-type": reply.kind}
+            await route.fulfill(status=200, headers=headers, body=reply.body)
         elif route.request.is_navigation_request():
             await route.fulfill(status=204)  # the page stays where it is
         else:
@@ -187,151 +215,6 @@ class Session:
             await dialog.accept()
         else:
             await dialog.dismiss()
-
-    # Actions ------------------------------------------------------------------------------
-
-    async def perform(self, call: Call) -> None:
-        """Carry an action out; raises ActionError where the page does not allow it."""
-        self.dialogs.clear()
-        handler: Callable[..., Awaitable[None]] | None = getattr(self, f"_do_{call.name}", None)
-        if handler is None:
-            raise ActionError(f"{call.name} does nothing here")
-        await handler(*call.arguments)
-        await asyncio.gather(*self._adoptions.values())
-
-    async def _ask(self, function: str, *arguments: Any) -> Any:
-        """Call one of the page script's functions; raises ActionError for what it refuses."""
-        encoded = ", ".join(json.dumps(argument) for argument in arguments)
-        answer = await self.evaluate(f"__agentgym.{function}({encoded})")
-        if isinstance(answer, dict) and "error" in answer:
-            raise ActionError(answer["error"])
-        return answer
-
-    async def _spot(self, bid: int, enabled: bool = True) -> tuple[float, float]:
-        spot = await self._ask("locate", bid, enabled)
-        return spot["x"], spot["y"]
-
-    async def _mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
-        self.pointer = (x, y)
-        await self._send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **more})
-
-    async def _press_at(
-        self, x: float, y: float, button: str, modifiers: tuple[str, ...] = (), count: int = 1
-    ) -> None:
-        mask = sum(_MODIFIER_BITS[name] for name in modifiers)
-        events = [self._mouse("mouseMoved", x, y, modifiers=mask)]
-        for nth in range(1, count + 1):
-            more = {"button": button, "clickCount": nth, "modifiers": mask}
-            events.append(self._mouse("mousePressed", x, y, **more))
-            events.append(self._mouse("mouseReleased", x, y, **more))
-        await asyncio.gather(*events)
-
-    async def _do_noop(self, _: float) -> None:
-        return
-
-    async def _do_click(self, bid: int, button: str, modifiers: tuple[str, ...]) -> None:
-        await self._press_at(*await self._spot(bid), button, modifiers)
-
-    async def _do_dblclick(self, bid: int, button: str, modifiers: tuple[str, ...]) -> None:
-        await self._press_at(*await self._spot(bid), button, modifiers, count=2)
-
-    async def _do_hover(self, bid: int) -> None:
-        await self._mouse("mouseMoved", *await self._spot(bid, enabled=False))
-
-    async def _do_fill(self, bid: int, value: str) -> None:
-        await self._spot(bid)
-        if (await self._ask("prepare", bid, value))["typed"]:
-            await self._send("Input.insertText", {"text": value})
-
-    async def _do_clear(self, bid: int) -> None:
-        await self._do_fill(bid, "")
-
-    async def _do_focus(self, bid: int) -> None:
-        await self._spot(bid)
-        if not await self._ask("focus", bid):
-            raise ActionError(f"element [{bid}] cannot be focused")
-
-    async def _do_press(self, bid: int, key_comb: str) -> None:
-        await self._do_focus(bid)
-        await self._do_keyboard_press(key_comb)
-
-    async def _do_keyboard_press(self, key_comb: str) -> None:
-        from playwright.async_api import Error
-
-        try:
-            await self.tabs[self.active].page.keyboard.press(key_comb)
-        except Error as error:
-            if "Unknown key" not in error.message:
-                raise
-            raise ActionError(
-                f"expected a key such as 'Enter' or 'Control+c', got {key_comb[:40]!r}"
-            ) from None
-
-    async def _do_keyboard_type(self, text: str) -> None:
-        await self.tabs[self.active].page.keyboard.type(text)
-
-    async def _do_select_option(self, bid: int, options: tuple[str, ...]) -> None:
-        await self._spot(bid)
-        await self._ask("choose", bid, list(options))
-
-    async def _do_scroll(self, across: float, down: float) -> None:
-        await self._ask("scroll", across, down, *self.pointer)
-
-    async def _do_drag_and_drop(self, from_bid: int, to_bid: int) -> None:
-        start = await self._spot(from_bid)
-        end = await self._spot(to_bid, enabled=False)
-        await self._do_mouse_drag_and_drop(*start, *end)
-
-    async def _do_mouse_drag_and_drop(
-        self, from_x: float, from_y: float, to_x: float, to_y: float
-    ) -> None:
-        held = {"button": "left", "buttons": 1}
-        await self._mouse("mouseMoved", from_x, from_y)
-        await self._mouse("mousePressed", from_x, from_y, button="left", clickCount=1)
-        for nth in range(1, DRAG_MOVES + 1):
-            part = nth / DRAG_MOVES
-            x, y = from_x + part * (to_x - from_x), from_y + part * (to_y - from_y)
-            await self._mouse("mouseMoved", x, y, **held)
-        await self._mouse("mouseReleased", to_x, to_y, button="left", clickCount=1)
-
-    async def _do_mouse_move(self, x: float, y: float) -> None:
-        await self._mouse("mouseMoved", x, y)
-
-    async def _do_mouse_click(self, x: float, y: float, button: str) -> None:
-        await self._press_at(x, y, button)
-
-    async def _do_mouse_dblclick(self, x: float, y: float, button: str) -> None:
-        await self._press_at(x, y, button, count=2)
-
-    async def _do_goto(self, url: str) -> None:
-        raise ActionError(f"blocked url {url[:80]!r}; the episode has this one page")
-
-    async def _do_go_back(self) -> None:
-        raise ActionError("there is no page to go back to")
-
-    async def _do_go_forward(self) -> None:
-        raise ActionError("there is no page to go forward to")
-
-    async def _do_new_tab(self) -> None:
-        if len(self._adoptions) >= MAX_TABS:
-            raise ActionError(f"expected at most {MAX_TABS} tabs")
-        await self._adopt(await self.tabs[0].page.context.new_page())
-
-    async def _do_tab_focus(self, index: int) -> None:
-        if index >= len(self.tabs):
-            raise ActionError(f"expected a tab below {len(self.tabs)}, got {index}")
-        self.active = index
-
-    async def _do_tab_close(self) -> None:
-        if self.active == 0:
-            raise ActionError("the task's own tab stays open")
-        tab = self.tabs.pop(self.active)
-        del self._adoptions[tab.page]
-        self.active = 0
-        await tab.page.close()
-
-    async def _do_send_msg_to_user(self, _: str) -> None:
-        return
 
 
 async def open_session(hub: Hub) -> Session:
@@ -377,7 +260,7 @@ def _script(name: str) -> str:
     return (Path(__file__).parent / "scripts" / name).read_text(encoding="utf-8")
 
 
-def _nothing(_: str) -> str | None:
+def _nothing(_: str) -> None:
     return None
 
 

@@ -56,6 +56,7 @@ const locate = async (id, enabled) => {
   if (spot.x === undefined || !inView(spot)) {
     element.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" });
     await frames(2);  // scroll events are sent with a frame
+    await settle();
     spot = findSpot(node);
   }
   if (spot.x !== undefined && inView(spot)) return spot;
@@ -122,5 +123,5 @@ const scroll = async (across, down, x, y) => {
 };
 
 Object.defineProperty(globalThis, "__agentgym", {
-  value: Object.freeze({ advance, choose, focus, locate, prepare, scroll, seed, snapshot }),
+  value: Object.freeze({ advance, choose, focus, locate, pictures, prepare, scroll, seed, settle, snapshot }),
 });

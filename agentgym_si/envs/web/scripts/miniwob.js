@@ -2,7 +2,8 @@
 (() => {
   const CHROME = new Set(["query", "reward-display", "sync-task-cover", "click-canvas", "attention-canvas"]);
   const gym = globalThis.__agentgym;
-  const read = () => {
+  const read = async () => {
+    await gym.pictures();
     const said = core.getUtterance();
     const raw = WOB_RAW_REWARD_GLOBAL;
     return {
@@ -19,10 +20,12 @@
     core.startEpisodeReal();
     for (let waited = 0; !WOB_TASK_READY && waited < 10000; waited += 100) await gym.advance(100);
     await gym.advance(milliseconds);
-    return { ready: Boolean(WOB_TASK_READY), ...read() };
+    return { ready: Boolean(WOB_TASK_READY), ...(await read()) };
   };
   const step = async (milliseconds) => {
+    await gym.settle();
     await gym.advance(milliseconds);
+    if (!WOB_DONE_GLOBAL) await gym.settle();
     return read();
   };
   Object.defineProperty(globalThis, "__miniwob", { value: Object.freeze({ begin, read, step }) });

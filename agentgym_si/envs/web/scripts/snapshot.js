@@ -39,8 +39,9 @@ const roleOf = (element) => {
   if (tag === "A" && role !== "presentation") return "link";
   if (tag === "CANVAS" || (tag === "svg" && listens(element))) return "drawing";
   if (element instanceof SVGElement) return "";
+  if (tag === "IMG" && !listens(element)) return element.alt || element.title ? "image" : "";
   if (element.closest(".ui-dialog > .ui-resizable-handle")) return "";
-  if (listens(element) || element.tabIndex >= 0 || element.draggable)
+  if (listens(element) || element.tabIndex >= 0 || element.getAttribute("draggable") === "true")
     return classesOf(element).some((name) => name.endsWith("link")) ? "link" : "clickable";
   return "";
 };

@@ -84,6 +84,10 @@ const frames = (count) => new Promise((resolve) => {
   wait(count);
 });
 
+// Pictures load when they load; what is told of a page waits for them.
+const pictures = () => Promise.all([...document.images].filter((image) => !image.complete).map((image) =>
+  new Promise((resolve) => ["load", "error"].forEach((type) => nativeAdd.call(image, type, resolve, { once: true })))));
+
 // Who listens ------------------------------------------------------------------------------
 const POINTED = new Set(["click", "mousedown", "mouseup", "dblclick", "pointerdown", "mouseover", "mouseenter"]);
 const listeners = new WeakMap();
@@ -102,6 +106,21 @@ EventTarget.prototype.removeEventListener = function (type, ...rest) {
 };
 const listens = (element) =>
   (listeners.get(element)?.size ?? 0) > 0 || Boolean(element.onclick || element.onmousedown || element.onmouseup);
+
+// Where the page changes under a pointer at rest, the browser says so to the page with its next
+// frame, whenever that is. Waiting for it puts those events at a fixed point of the page's time.
+const MAX_FRAMES = 6;
+let pointer = null;
+nativeAdd.call(globalThis, "mousemove", (event) => {
+  if (event.isTrusted) pointer = [event.clientX, event.clientY];
+}, true);
+const hoverIsStale = () => {
+  const under = pointer && document.elementFromPoint(...pointer);
+  return Boolean(under) && under !== [...document.querySelectorAll(":hover")].pop();
+};
+const settle = async () => {
+  for (let waited = 0; waited < MAX_FRAMES && hoverIsStale(); waited++) await frames(1);
+};
 
 // Ids --------------------------------------------------------------------------------------
 const ids = new WeakMap();
