@@ -53,6 +53,7 @@ def test_reads_one_call_in_prose_or_fence(text: str, call: Call) -> None:
         ("fill('3', open('/etc/hostname').read())", "expected literal arguments"),
         ("fill('3', f'{1}')", "expected literal arguments"),
         ("scroll(1e400, 0)", "expected delta_x to be a number"),
+        (f"scroll({10**400}, 0)", "expected delta_x to be a number"),
         ("scroll(0, float('nan'))", "expected literal arguments"),
         ("select_option('3', [1])", "expected options to be"),
         (f"press('3', '{'Control+' * 20}c')", "expected key_comb to be a key"),
