@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,23 +73,35 @@ def test_contributing_shows_the_examples_as_they_are() -> None:
     page = (EXAMPLES.parent / "CONTRIBUTING.md").read_text()
     shown = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(shown) == 3
-    for code, example in zip(shown, ("my_env.py", "my_policy.py"), strict=False):
+    for code, example in zip(shown, ("my_env.py", "my_policy.py", "my_method.py"), strict=True):
         assert (EXAMPLES / example).read_text().endswith(code)
 
 
-def test_the_method_in_contributing_curates() -> None:
-    """A method in twenty lines that was never run."""
-    page = (EXAMPLES.parent / "CONTRIBUTING.md").read_text()
-    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[2]
-    names: dict[str, Any] = {"dataclass": dataclass}
-    exec(code, names)  # our own page, as a reader would type it in
+def test_my_method_keeps_the_shortest_solved_episode() -> None:
+    """An example whose rows are not what it says."""
     env = gym.make("my_env:my/Guess-v0")
     once = rollout(env, importlib.import_module("my_policy").make(), episodes=5, seed=0)
     wandering = rollout(env, lambda history: str(len(history.actions) + 1), episodes=5, seed=0)
-    context = SimpleNamespace(rows=lambda trajectory, weight: [(trajectory, weight)])
-    rows = names["Fastest"]().curate([*wandering, *once], context)
+    context: Any = SimpleNamespace(rows=lambda trajectory, weight: [(trajectory, weight)])
+    method = importlib.import_module("my_method").Fastest()
     shortest = [
         min(pair, key=lambda trajectory: len(trajectory.transitions))
         for pair in zip(wandering, once, strict=True)
     ]
-    assert rows == [(trajectory, 1.0) for trajectory in shortest]
+    assert method.curate([*wandering, *once], context) == [(t, 1.0) for t in shortest]
+
+
+@pytest.mark.train
+def test_my_method_improves_in_my_env_from_the_command_line(tmp_path: Path) -> None:
+    """A user's method and environment that only the tests can import."""
+    command = [Path(sys.executable).with_name("agentgym-si"), "improve", "my_method.yaml"]
+    done = subprocess.run(
+        [*command, "--json", "--out", tmp_path / "run"],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["method"] == "my_method:Fastest" and report["iterations"][1]["collected"] == 40

@@ -24,6 +24,8 @@ try:
         PreTrainedModel,
     )
     from transformers.utils import logging as transformers_logging
+
+    from agentgym_si.policies.threads import one_thread_if_small
 except ImportError as error:
     raise MissingDependency(
         "local language models need torch and transformers: pip install 'agentgym-si[train]'"
@@ -144,7 +146,7 @@ class TransformersPolicy:
         ids = [[pad] * (width - len(row.prompt)) + list(row.prompt) for row in rows]
         mask = [[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows]
         sampler = _Sampler([row.seed for row in rows], self.temperature, device)
-        with torch.inference_mode():
+        with one_thread_if_small(self.model), torch.inference_mode():
             output = self.model.generate(
                 input_ids=torch.tensor(ids, device=device),
                 attention_mask=torch.tensor(mask, device=device),
@@ -194,7 +196,7 @@ class TransformersPolicy:
         mask = torch.tensor(
             [[1] * len(chat) + [0] * (width - len(chat)) for chat in chats], device=device
         )
-        with torch.inference_mode():
+        with one_thread_if_small(self.model), torch.inference_mode():
             logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
             scores = logits[:, :-1].float().log_softmax(-1)
             picked = scores.gather(-1, ids[:, 1:, None])[..., 0]

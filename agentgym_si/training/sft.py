@@ -17,6 +17,7 @@ import numpy as np
 
 from agentgym_si.errors import BadInput, MissingDependency
 from agentgym_si.policies.hf import load_model, make_readable, pad_id, quiet_transformers
+from agentgym_si.policies.threads import one_thread_if_small
 from agentgym_si.policies.tokens import ChatTokens
 from agentgym_si.training.allocator import keep_freed_memory
 from agentgym_si.types import Weighted
@@ -130,7 +131,8 @@ def train_sft(
         # peft 0.21 reads the old name of an attribute that transformers 5.23 renamed.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")
         trainer = _trainer(model, tokens, kept, part, settings)
-        trainer.train()
+        with one_thread_if_small(model):
+            trainer.train()
         _save(trainer.model, tokens, part)
     part.rename(out)
     return TrainReport(
