@@ -38,6 +38,20 @@ def deduplicate(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
     return list(seen.values())
 
 
+def shortest_per_episode(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
+    """Return the one with the fewest steps of each task and seed, the first of equals.
+
+    A long way to the same end holds actions that failed; imitating it teaches them.
+    """
+    best: dict[tuple[str, int], Trajectory] = {}
+    for trajectory in trajectories:
+        episode = (trajectory.task.id, trajectory.seed)
+        known = best.setdefault(episode, trajectory)
+        if len(trajectory.transitions) < len(known.transitions):
+            best[episode] = trajectory
+    return list(best.values())
+
+
 def cap_per_task(trajectories: Iterable[Trajectory], cap: int) -> list[Trajectory]:
     """Return the first `cap` of each task, so that easy tasks do not drown hard ones."""
     counts: dict[str, int] = {}

@@ -1,10 +1,10 @@
 """The main job against its controls, over seeds: is it the agent's own experience that helps?
 
-Three arms start from the same warm-started policy and make the same number of updates with the same
-settings: `rft` (the main job as shipped), `warm-only` (more training on the warm-start episodes) and
-`unfiltered` (self-training on all own episodes, solved or not). The controls skip the promotion
-gate, so none of their updates is thrown away. Gain: success of the last policy minus that of the
-start, on the same fresh held-out episodes, which decided nothing.
+Three arms start from the same warm-started policy and make the same number of updates with the
+same settings: `rft` (the main job as shipped), `warm-only` (more training on the warm-start
+episodes) and `unfiltered` (self-training on own episodes chosen alike, solved or not). The controls
+skip the promotion gate, so none of their updates is thrown away. Gain: success of the last policy
+minus that of the start, on the same fresh held-out episodes, which decided nothing.
 
 The last line is one JSON object: gain_mean gain_low gain_high (Student, over seeds) warm_only_gain
 unfiltered_gain and their intervals.
@@ -25,8 +25,8 @@ from agentgym_si.improving import improve
 
 ARMS: dict[str, dict[str, Any]] = {
     "rft": {},
-    "warm-only": {"method": "warm-only", "evaluate.alpha": 1.0},
-    "unfiltered": {"method_options": {"threshold": 0.0}, "evaluate.alpha": 1.0},
+    "warm-only": {"method": "warm-only", "method_options": {}, "evaluate.alpha": 1.0},
+    "unfiltered": {"method_options.threshold": 0.0, "evaluate.alpha": 1.0},
 }
 
 

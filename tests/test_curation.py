@@ -7,6 +7,7 @@ from agentgym_si.curation import (
     deduplicate,
     group_by_episode,
     keep_scored,
+    shortest_per_episode,
     usable,
 )
 from agentgym_si.types import Action, Failure, Task, Trajectory, Transition
@@ -53,3 +54,9 @@ def test_cap_is_by_task() -> None:
 
 def test_groups_are_of_the_same_task_and_seed() -> None:
     assert [ids(group) for group in group_by_episode(ALL)] == [["1", "2"], ["3"], ["4"], ["5"]]
+
+
+def test_of_each_episode_the_shortest_way_stays() -> None:
+    step = SOLVED.transitions[0]
+    detour = Trajectory("7", "env", Task("t"), (step, step), "", 0)
+    assert ids(shortest_per_episode([detour, SOLVED, TWIN, OTHER_SEED])) == ["1", "3"]

@@ -132,7 +132,7 @@ class LongHorizonEnv(TextEnv):
         return str(self._sums[len(self._answers)])
 
     def candidates(self) -> Sequence[str]:
-        """Return the running sum with any one key added, and with none, some or all of the turn's."""
+        """Return the running sum with any one key added, or some or all of the turn's."""
         if len(self._answers) >= len(self._sums):
             return ()
         steps = [self._values[key] for key in self._turns[len(self._answers)]]

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agentgym_si.curation import Judge, cap_per_task, deduplicate, episode_return, keep_scored
+from agentgym_si.curation import (
+    Judge,
+    cap_per_task,
+    deduplicate,
+    episode_return,
+    keep_scored,
+    shortest_per_episode,
+)
 from agentgym_si.errors import BadInput
 from agentgym_si.loop import Context
 from agentgym_si.types import SOLVED, Trajectory, Weighted
@@ -23,6 +30,8 @@ class RFT:
     """Episodes of each task and seed."""
     threshold: float = SOLVED
     """Lowest score kept; the return by default."""
+    shortest: bool = False
+    """Keep one solution of each task and seed, with the fewest steps; else all that differ."""
     cap: int | None = None
     """Most episodes kept of one task and iteration; None for all."""
     judge: Judge = episode_return
@@ -37,7 +46,8 @@ class RFT:
 
     def curate(self, trajectories: Sequence[Trajectory], context: Context) -> list[Weighted]:
         """Return rows of weight 1 for what is kept."""
-        kept = deduplicate(keep_scored(trajectories, self.threshold, self.judge))
+        scored = keep_scored(trajectories, self.threshold, self.judge)
+        kept = shortest_per_episode(scored) if self.shortest else deduplicate(scored)
         if self.cap is not None:
             kept = cap_per_task(kept, self.cap)
         return [row for trajectory in kept for row in context.rows(trajectory, 1.0)]

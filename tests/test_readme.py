@@ -1,0 +1,41 @@
+"""Guards the README: its session runs as it is printed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.browser
+def test_the_session_runs_and_prints_what_it_says() -> None:
+    """Documentation that lies about the first five minutes."""
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(code.strip().splitlines()) <= 14
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "Goal: Click button ONE.",
+        '[1] button "ONE"',
+        '[2] button "TWO"',
+        "5 of 5 solved",
+    ]
+
+
+def test_every_file_the_readme_names_is_there() -> None:
+    """A link or picture that leads nowhere."""
+    targets = re.findall(r"\]\(([^)#]+)\)", PAGE)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
