@@ -23,10 +23,13 @@ from agentgym_si.config import ImproveConfig, load_config, override
 from agentgym_si.evaluate import t_interval
 from agentgym_si.improving import improve
 
+UNGATED = {"evaluate.alpha": 1.0, "evaluate.seeds": 1}
+"""Every candidate is promoted, so only the last comparison has to be measured well."""
+
 ARMS: dict[str, dict[str, Any]] = {
     "rft": {},
-    "warm-only": {"method": "warm-only", "method_options": {}, "evaluate.alpha": 1.0},
-    "unfiltered": {"method_options.threshold": 0.0, "evaluate.alpha": 1.0},
+    "warm-only": {"method": "warm-only", "method_options": {}, **UNGATED},
+    "unfiltered": {"method_options.threshold": 0.0, **UNGATED},
 }
 
 
