@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="two seeds of a smaller job")
     parser.add_argument("--out", type=Path, default=Path("runs/benchmark-quickstart"))
+    parser.add_argument("--plot", type=Path, help="draw curve and gains into this file")
     arguments = parser.parse_args()
     config = load_config()
     count = arguments.seeds
@@ -48,7 +49,10 @@ def main() -> None:
     for seed in range(arguments.first_seed, arguments.first_seed + count):
         results.append(run_seed(override(config, {"seed": seed}), arguments.out))
         print(json.dumps(results[-1]), flush=True)
-    print(json.dumps(summary(results)))
+    figures = summary(results)
+    if arguments.plot:
+        plot(results, figures, arguments.plot)
+    print(json.dumps(figures))
 
 
 def smaller(config: ImproveConfig) -> ImproveConfig:
@@ -99,6 +103,33 @@ def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
     figures["start_mean"] = sum(row["rft"]["start"] for row in results) / len(results)
     figures["end_mean"] = sum(row["rft"]["end"] for row in results) / len(results)
     return figures
+
+
+def plot(results: list[dict[str, Any]], figures: dict[str, Any], path: Path) -> None:
+    """Draw the main job's success by iteration, each seed thin, and every arm's gain."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    curve, gains = figure.subplots(1, 2, width_ratios=(3, 2))
+    curves = [row["rft"]["curve"] for row in results]
+    for values in curves:
+        curve.plot(values, color="tab:blue", alpha=0.3, linewidth=1)
+    means = [sum(column) / len(column) for column in zip(*curves, strict=True)]
+    curve.plot(means, color="tab:blue", marker="o", label=f"mean of {len(curves)} seeds")
+    curve.set(xlabel="iteration", ylabel="success on held-out episodes", ylim=(0, 1))
+    curve.set_xticks(range(len(means)))
+    curve.legend(loc="lower right")
+    names = {"rft": "gain", "unfiltered": "unfiltered_gain", "warm-only": "warm_only_gain"}
+    for place, (arm, name) in enumerate(names.items()):
+        mean = figures["gain_mean" if arm == "rft" else name]
+        low, high = figures[f"{name}_low"], figures[f"{name}_high"]
+        bars = None if low is None else [[mean - low], [high - mean]]
+        gains.errorbar([mean], [place], xerr=bars, marker="o", capsize=4, color="tab:blue")
+    gains.axvline(0, color="grey", linewidth=1)
+    gains.set_yticks(range(len(names)), list(names))
+    gains.set(xlabel="gain on fresh episodes, 95 % interval", ylim=(-0.5, len(names) - 0.5))
+    gains.invert_yaxis()
+    figure.savefig(path)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import asyncio
 import atexit
 import logging
 import os
+import random
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import CancelledError
@@ -85,6 +86,8 @@ class Hub:
             if self._browser is None:
                 from playwright.async_api import async_playwright
 
+                # Playwright draws names from the global generator, which is the caller's.
+                state = random.getstate()
                 self._playwright = await async_playwright().start()
                 self._browser = await self._playwright.chromium.launch(
                     executable_path=str(self.executable),
@@ -94,6 +97,7 @@ class Hub:
                     handle_sigterm=False,
                     handle_sighup=False,
                 )
+                random.setstate(state)
                 self._browser.on("disconnected", self._mark_broken)
             return self._browser
 
