@@ -45,9 +45,10 @@ def main() -> None:
     count = arguments.seeds
     if arguments.quick:
         count, config = min(count, 2), smaller(config)
+    out = arguments.out / ("quick" if arguments.quick else "full")
     results = []
     for seed in range(arguments.first_seed, arguments.first_seed + count):
-        results.append(run_seed(override(config, {"seed": seed}), arguments.out))
+        results.append(run_seed(override(config, {"seed": seed}), out))
         print(json.dumps(results[-1]), flush=True)
     figures = summary(results)
     if arguments.plot:
