@@ -52,7 +52,7 @@ def processes(root: int) -> dict[int, str]:
 
 
 def browsers(root: int) -> list[int]:
-    """Return the browser processes, helpers of theirs excepted."""
+    """Return the browsers themselves, not their renderers and the like."""
     return [
         process
         for process, command in processes(root).items()
