@@ -290,18 +290,21 @@ class _Loop:
 
     def _play(self, label: str, policy: Policy, episodes: Sequence[Episode]) -> list[Trajectory]:
         """Play what is not stored yet, chunk by chunk; return all in the episodes' order."""
-        done = 0
+        stored = sum(episode.id in self.run.ids for episode in episodes)
+        self.progress(label, stored, len(episodes))
+
+        def store(trajectory: Trajectory) -> None:
+            nonlocal stored
+            if trajectory.id not in self.run.ids:  # else of a chunk that is played again
+                self.run.append(trajectory)
+                stored += 1
+                self.progress(label, stored, len(episodes))
+
         for first in range(0, len(episodes), CHUNK):
             chunk = episodes[first : first + CHUNK]
             if not all(episode.id in self.run.ids for episode in chunk):
-                play(self._open_envs(), policy, chunk, on_trajectory=self._store)
-            done += len(chunk)
-            self.progress(label, done, len(episodes))
+                play(self._open_envs(), policy, chunk, on_trajectory=store)
         return self._stored(episodes)
-
-    def _store(self, trajectory: Trajectory) -> None:
-        if trajectory.id not in self.run.ids:
-            self.run.append(trajectory)
 
     def _stored(self, episodes: Iterable[Episode]) -> list[Trajectory]:
         wanted = {episode.id: index for index, episode in enumerate(episodes)}

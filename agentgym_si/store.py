@@ -18,7 +18,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -90,9 +90,9 @@ class Run:
         self._lock.close()
 
     @property
-    def ids(self) -> frozenset[str]:
+    def ids(self) -> Set[str]:
         """Ids of the trajectories stored so far."""
-        return frozenset(self._ids)
+        return self._ids
 
     def append(self, trajectory: Trajectory) -> None:
         """Store a trajectory, on disk when this returns; raises BadInput for a known id."""
