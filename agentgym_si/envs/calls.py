@@ -23,6 +23,7 @@ MAX_DEPTH = 64
 
 _CALL_KEYS = {"name", "arguments", "id", "type", "index", "call_id", "status"}
 """What an object of a call may hold: the two that count, and what OpenAI's forms add."""
+_HALF = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"\s*")
 _LOOKS_LIKE_CALL = re.compile(r"""["'](?:name|function|tool_calls)["']\s*:""")
 
@@ -151,13 +152,13 @@ def _decode(text: str, start: int) -> tuple[Any, int]:
     """Return the JSON value that starts at a character, and where the text after it starts."""
     try:
         value, end = _DECODER.raw_decode(text, start)
-        _check(value)
+        check_values(value)
     except json.JSONDecodeError as error:
         reason = error.msg[:1].lower() + error.msg[1:]
         raise ActionError(f"expected JSON, got {_excerpt(text, error.pos)} ({reason})") from None
     except RecursionError:
         raise ActionError(
-            f"expected JSON nested at most {MAX_DEPTH} deep, got more at character {start}"
+            f"expected values nested at most {MAX_DEPTH} deep, got more at character {start}"
         ) from None
     except ActionError as error:
         raise ActionError(f"{error} in the JSON at character {start}") from None
@@ -179,42 +180,39 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
-        raise ActionError(f"expected integers of at most 64 bits, got {_show(digits)}")
-    return int(digits)
-
-
-def _float(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise ActionError(f"expected finite numbers, got {_show(digits)}")
-    return value
+    return int(digits[:30])  # what is cut is out of range by then: `check_values` refuses it
 
 
 def _constant(name: str) -> Any:
     raise ActionError(f"expected finite numbers, got {name}")
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_int=_integer, parse_float=_float, parse_constant=_constant
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_integer, parse_constant=_constant)
 
 
-def _check(value: Any) -> None:
-    """Refuse JSON too deep to be walked, and half characters, which no database can hold."""
+def check_values(value: Any) -> None:
+    """Refuse what JSON or a database cannot hold, or nothing can walk.
+
+    Raises ActionError for numbers that are infinite or over 64 bits, for half characters and for
+    arrays and objects more than MAX_DEPTH deep.
+    """
     level, depth = [value], 0
     while level:
         inner: list[Any] = []
         for entry in level:
             if isinstance(entry, dict):
                 inner += [*entry, *entry.values()]
-            elif isinstance(entry, list):
+            elif isinstance(entry, list | tuple):
                 inner += entry
-            elif isinstance(entry, str) and re.search("[\ud800-\udfff]", entry):
+            elif isinstance(entry, str) and _HALF.search(entry):
                 raise ActionError(f"expected whole characters, got half of one in {_show(entry)}")
+            elif isinstance(entry, int) and not -(2**63) <= entry < 2**63:
+                raise ActionError("expected integers of at most 64 bits, got a greater one")
+            elif isinstance(entry, float) and not math.isfinite(entry):
+                raise ActionError(f"expected finite numbers, got {entry}")
         level, depth = inner, depth + 1
         if depth > MAX_DEPTH + 1:
-            raise RecursionError
+            raise ActionError(f"expected values nested at most {MAX_DEPTH} deep, got more")
 
 
 def _excerpt(text: str, position: int) -> str:

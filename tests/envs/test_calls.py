@@ -123,9 +123,15 @@ def test_everything_else_is_an_answer(text: str) -> None:
             "expected finite numbers, got NaN in the JSON at",
         ),
         ('{"name": "a", "arguments": {"x": -Infinity}}', "expected finite numbers, got -Infinity"),
-        ('{"name": "a", "arguments": {"x": 1e999}}', "expected finite numbers, got '1e999'"),
-        ('{"name": "a", "arguments": {"x": 9223372036854775808}}', "of at most 64 bits, got '922"),
-        ('{"name": "a", "arguments": {"x": ' + "9" * 5000 + "}}", "of at most 64 bits, got '999"),
+        ('{"name": "a", "arguments": {"x": 1e999}}', "expected finite numbers, got inf"),
+        (
+            '{"name": "a", "arguments": {"x": 9223372036854775808}}',
+            "of at most 64 bits, got a greater",
+        ),
+        (
+            '{"name": "a", "arguments": {"x": ' + "9" * 5000 + "}}",
+            "of at most 64 bits, got a greater",
+        ),
         ('{"name": "a", "arguments": {"x": "\\ud800"}}', "expected whole characters"),
         (
             '{"name": "a", "arguments": {"x": ' + "[" * 64 + "]" * 64 + "}}",
