@@ -7,6 +7,8 @@
     ├── MissingDependency (ImportError)  an optional package or program is not installed
     ├── MissingCapability (TypeError)    the policy cannot do what the method needs
     ├── EnvFailure (RuntimeError)        the box failed (browser died, deadline), not the agent
+    │   └── SandboxError                 the sandbox failed, not the program in it
+    ├── SandboxFileError (OSError)       a path in the sandbox cannot be read or written
     ├── RestoreMismatch (RuntimeError)   a replayed episode did not come out the same
     ├── RunStopped (RuntimeError)        a run ended early on purpose: too many failed episodes
     └── ActionError (ValueError)         the agent's mistake; becomes an observation, never escapes
@@ -64,6 +66,18 @@ class EnvFailure(AgentGymError, RuntimeError):
         super().__init__(f"{kind}: {message}")
         self.kind = kind
         self.message = message
+
+
+class SandboxError(EnvFailure):
+    """The sandbox failed, not the program in it: not started, died, or did not answer in time."""
+
+    def __init__(self, message: str) -> None:
+        """Record `message` under the kind "sandbox"."""
+        super().__init__("sandbox", message)
+
+
+class SandboxFileError(AgentGymError, OSError):
+    """A path in the sandbox is missing, no plain file, a link, full or out of bounds."""
 
 
 class RestoreMismatch(AgentGymError, RuntimeError):

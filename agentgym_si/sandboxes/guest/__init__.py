@@ -1,0 +1,1 @@
+"""The program inside the box: standard library only, shipped as text by `bundle`."""

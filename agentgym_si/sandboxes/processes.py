@@ -1,0 +1,297 @@
+"""Boxes without an engine: bubblewrap, else Landlock, and a bare process for who insists.
+
+What each holds is in its class's docstring. All three add the guest's seccomp filter and resource
+limits; none limits processors, and memory is limited for each process, not for the box.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from agentgym_si.errors import BadInput, SandboxError
+from agentgym_si.sandboxes.base import Channel, Limits, guest_settings
+from agentgym_si.sandboxes.bundle import guest_command
+
+NOBODY = 65534
+WORK = "/work"
+ENVIRONMENT: Mapping[str, str] = {
+    "HOME": "/tmp",
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+}
+"""All that a box sees of any environment."""
+
+SYSTEM_FOLDERS = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives")
+SYSTEM_FILES = (
+    "/etc/ld.so.cache",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/localtime",
+    "/etc/mime.types",
+)
+END_SECONDS = 5.0
+
+
+class PipeChannel:
+    """A guest that is a process of ours, spoken to over its standard streams.
+
+    Args:
+        command: argv of the guest or of what wraps it.
+        environment: all of its environment.
+        folder: a folder of the host's that goes when the guest does, or None.
+    """
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+    ) -> None:
+        self._folder = folder
+        nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _is_root() else {}
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(environment),
+                cwd="/",
+                start_new_session=True,
+                bufsize=0,
+                **nobody,  # type: ignore[call-overload]
+            )
+        except OSError as error:
+            self._remove_folder()
+            raise SandboxError(f"{command[0]} cannot be started: {error}") from error
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self._in, False)
+
+    @property
+    def pid(self) -> int:
+        """The process id on the host."""
+        return int(self._process.pid)
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Send all of `data`; raises SandboxError at `deadline` or where the guest is gone."""
+        view = memoryview(data)
+        while view:
+            _, ready, _ = select.select([], [self._in], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise SandboxError("the guest did not take its input in time")
+            try:
+                view = view[os.write(self._in, view[: 1 << 16]) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                raise SandboxError(f"the guest is gone{self._last_words()}") from None
+
+    def receive(self, count: int, deadline: float) -> bytes:
+        """Return `count` bytes; raises SandboxError at `deadline` or where the guest is gone."""
+        pieces = bytearray()
+        while len(pieces) < count:
+            ready, _, _ = select.select([self._out], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise SandboxError("the guest did not answer in time")
+            piece = os.read(self._out, min(count - len(pieces), 1 << 20))
+            if not piece:
+                raise SandboxError(f"the guest is gone{self._last_words()}")
+            pieces += piece
+        return bytes(pieces)
+
+    def close(self) -> None:
+        """Hang up, which ends the guest and its box; kill it where that takes too long."""
+        process = self._process
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None
+            stream.close()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _last_words(self) -> str:
+        """Return what the guest wrote of its end, for the error's message."""
+        assert self._process.stderr is not None
+        try:
+            self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return ""
+        os.set_blocking(self._process.stderr.fileno(), False)
+        text = (self._process.stderr.read() or b"").decode(errors="replace").strip()
+        code = self._process.returncode
+        return f" (exit code {code})" + (f": {text[-800:]}" if text else "")
+
+
+@dataclass(frozen=True)
+class BubblewrapLauncher:
+    """Boxes under bubblewrap: own process, network, user, mount and IPC namespaces, no engine.
+
+    The box sees the system's /usr read only, a /proc of its own and two sized tmpfs folders. It
+    does not protect against faults of the kernel, and does not limit processors or the memory of
+    all processes together.
+    """
+
+    writable_root: bool = False
+    """Whether "/" itself is a sized tmpfs that can be written (the shell benchmarks need it)."""
+
+    tier: ClassVar[str] = "bubblewrap"
+
+    def launch(self, limits: Limits) -> Channel:
+        """Start a box; raises SandboxError."""
+        program = shutil.which("bwrap")
+        if program is None:
+            raise SandboxError("bubblewrap is not installed: apt-get install bubblewrap")
+        python, prefix = find_python()
+        size = ["--size", str(limits.disk_mib << 20)]
+        command = [program, "--unshare-all", *(["--share-net"] if limits.network else [])]
+        command += ["--as-pid-1", "--new-session", "--cap-drop", "ALL"]
+        command += [*size, "--tmpfs", "/"] if self.writable_root else []
+        for folder in dict.fromkeys([*SYSTEM_FOLDERS, *prefix]):
+            command += _bind(folder)
+        for file in (*SYSTEM_FILES, *(("/etc/resolv.conf",) if limits.network else ())):
+            command += _bind(file)
+        command += ["--proc", "/proc", "--dev", "/dev", *size, "--tmpfs", "/dev/shm"]
+        for folder in (WORK, "/tmp"):
+            command += [*size, "--tmpfs", folder]
+        command += [] if self.writable_root else ["--remount-ro", "/"]
+        settings = guest_settings(
+            limits,
+            self.tier,
+            work=WORK,
+            temporary=["/tmp", "/dev/shm"],
+            readable=[],
+            namespaced=True,
+            limit_memory=True,
+            limit_processes=True,
+        )
+        return PipeChannel([*command, "--", *guest_command(python, settings)], ENVIRONMENT)
+
+    def close(self) -> None:
+        """Do nothing: a launcher holds nothing."""
+
+
+@dataclass(frozen=True)
+class LandlockLauncher:
+    """Boxes of processes under Landlock and seccomp: works inside an ordinary container too.
+
+    Programs read the system's /usr and write their own folder; no network, no signals to processes
+    outside. They share process ids with the host, so how many processes there are can be told, and
+    the disk is limited for each file, not in all. Snapshots are not offered.
+    """
+
+    confined: bool = True
+    """False: without Landlock, no boundary at all (see `bare_launcher`)."""
+
+    @property
+    def tier(self) -> str:
+        """See `Sandbox.tier`."""
+        return "landlock" if self.confined else "bare"
+
+    def launch(self, limits: Limits) -> Channel:
+        """Start a box; raises SandboxError."""
+        python, prefix = find_python()
+        folder = Path(tempfile.mkdtemp(prefix="agentgym-si-"))
+        for name in ("work", "tmp"):
+            (folder / name).mkdir()
+        if _is_root():
+            for path in (folder, *folder.iterdir()):
+                os.chown(path, NOBODY, NOBODY)
+        settings = guest_settings(
+            limits,
+            self.tier,
+            work=str(folder / "work"),
+            temporary=[str(folder / "tmp")],
+            readable=[*SYSTEM_FOLDERS, *SYSTEM_FILES, *prefix],
+            namespaced=False,
+            limit_memory=True,
+            limit_processes=_is_root(),  # else the count is that of all the user's processes
+        )
+        temporary = str(folder / "tmp")
+        environment = {**ENVIRONMENT, "HOME": temporary, "TMPDIR": temporary}
+        return PipeChannel(guest_command(python, settings), environment, folder)
+
+    def close(self) -> None:
+        """Do nothing: a launcher holds nothing."""
+
+
+def bare_launcher(*, unsafe: bool = False) -> LandlockLauncher:
+    """Return a launcher of processes that can read all that its user can: no sandbox at all.
+
+    Raises BadInput without `unsafe=True`.
+    """
+    if not unsafe:
+        raise BadInput(
+            "expected unsafe=True beside sandbox='bare': programs could read all of this "
+            "machine's files that its user can"
+        )
+    return LandlockLauncher(confined=False)
+
+
+@functools.cache
+def find_python() -> tuple[str, tuple[str, ...]]:
+    """Return a Python that a box's user can start, and the folders it needs beside /usr.
+
+    This interpreter where its folders are open to that user, else the system's; raises
+    SandboxError where neither runs.
+    """
+    own = os.path.realpath(sys.executable)
+    prefix = os.path.realpath(sys.base_prefix)
+    system = shutil.which("python3", path="/usr/local/bin:/usr/bin:/bin")
+    choices = [(own, () if prefix == "/usr" else (prefix,))]
+    choices += [(system, ())] if system is not None else []
+    for python, folders in choices:
+        if _runs(python):
+            return python, folders
+    raise SandboxError(
+        f"expected a Python that user {NOBODY} can start, got {' and '.join(c[0] for c in choices)}"
+    )
+
+
+def _runs(python: str) -> bool:
+    nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _is_root() else {}
+    try:
+        done = subprocess.run(
+            [python, "-s", "-P", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"],
+            env=dict(ENVIRONMENT),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=30,
+            **nobody,  # type: ignore[call-overload]
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return bool(done.returncode == 0)
+
+
+def _bind(path: str) -> list[str]:
+    """Return bubblewrap's arguments for a read-only path of the host's, links kept as links."""
+    if os.path.islink(path) and os.path.isdir(path):
+        return ["--symlink", os.readlink(path), path]
+    return ["--ro-bind", path, path] if os.path.exists(path) else []
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
