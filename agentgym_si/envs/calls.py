@@ -25,7 +25,8 @@ _CALL_KEYS = {"name", "arguments", "id", "type", "index", "call_id", "status"}
 """What an object of a call may hold: the two that count, and what OpenAI's forms add."""
 _HALF = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"\s*")
-_LOOKS_LIKE_CALL = re.compile(r"""["'](?:name|function|tool_calls)["']\s*:""")
+_OPENS_OBJECT = re.compile(r"\s*(?:\[\s*)?\{")
+_HAS_CALL_KEY = re.compile(r"""["'](?:name|function|tool_calls)["']\s*:""")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def parse_calls(text: str) -> tuple[Call, ...]:
                 )
         except ActionError:
             if OPENING not in text:
-                if _LOOKS_LIKE_CALL.search(text):
+                if _OPENS_OBJECT.match(text) and _HAS_CALL_KEY.search(text):
                     raise
                 return ()
         else:

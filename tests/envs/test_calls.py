@@ -73,6 +73,7 @@ def test_every_form_gives_the_same_calls(text: str, calls: tuple[Call, ...]) -> 
         "{" * 1000,
         f"I would say {BARE}",
         "{see above}",
+        "[f(x={'name': 'a'})]",
         "null",
         "</tool_call>",
         '{"role": "assistant", "content": "42", "tool_calls": null}',
