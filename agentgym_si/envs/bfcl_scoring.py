@@ -167,33 +167,49 @@ def _value_fits(
     kind = parameter["type"]
     inner = parameter.get("items", {}).get("type") if kind in _WITH_ELEMENTS else None
     wanted = _type_of(kind, language)
-    if language != "python":
-        if not isinstance(value, str):
-            return False
-        value = (read_java if language == "java" else read_javascript)(value, kind, inner)
-    elif kind == "tuple" and isinstance(value, tuple):
-        value = list(value)
-    elif wanted is float and type(value) is int:
-        value = float(value)
-    named = next((type(entry) for entry in accepted if entry != ""), None)
     elements = None if inner is None else _type_of(inner, language)
-    if type(value) is not wanted:  # right where the answer is a variable's name
-        return type(value) is named and value in accepted
-    if elements and not any(_elements_fit(value, entry, elements) for entry in accepted):
+    if language != "python" and not isinstance(value, str):
+        return False
+    value = _read_value(value, kind, inner, language)
+    named = next((type(entry) for entry in accepted if entry != ""), None)
+    if not isinstance(value, wanted) or isinstance(value, bool) != (wanted is bool):
+        return type(value) is named and value in accepted  # a variable's name, say
+    if (
+        elements
+        and isinstance(value, list)
+        and not any(_elements_fit(value, entry, elements) for entry in accepted)
+    ):
         return False
     if named is not None and named is not wanted:
         return value in accepted
-    if wanted is dict:
+    return _found(value, accepted, elements)
+
+
+def _read_value(value: Any, kind: str, inner: str | None, language: str) -> Any:
+    """Return a value as it is compared: source text read, tuples as lists, integers as floats."""
+    if language == "java":
+        return read_java(value, kind, inner)
+    if language == "javascript":
+        return read_javascript(value, kind, inner)
+    if kind == "tuple" and isinstance(value, tuple):
+        return list(value)
+    if PYTHON_TYPES[kind] is float and type(value) is int:
+        return float(value)
+    return value
+
+
+def _found(value: Any, accepted: Sequence[Any], elements: type | None) -> bool:
+    """Say whether a value of the right type is among those accepted."""
+    if isinstance(value, dict):
         return any(_dict_fits(value, entry) for entry in accepted)
-    if wanted is list and elements is dict:
+    if isinstance(value, list) and elements is dict:
         return any(_dicts_fit(value, entry) for entry in accepted)
-    if wanted is str:
+    if isinstance(value, str):
         return _standard(value) in [_standard(entry) for entry in accepted]
-    if wanted is list:
+    if isinstance(value, list):
         standard = [_standard(entry) for entry in value]
-        return standard in [
-            [_standard(one) for one in entry] for entry in accepted if isinstance(entry, list | str)
-        ]
+        lists = [entry for entry in accepted if isinstance(entry, list | str)]
+        return standard in [[_standard(one) for one in entry] for entry in lists]
     return value in accepted
 
 
