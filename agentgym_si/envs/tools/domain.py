@@ -151,15 +151,34 @@ def open_database(image: bytes = b"") -> sqlite3.Connection:
     return database
 
 
+@functools.cache
+def empty_image(schema: str) -> bytes:
+    """Return the image of a database with empty tables."""
+    database = open_database()
+    database.executescript(schema)
+    image = database.serialize()
+    database.close()
+    return image
+
+
 def read_state(database: sqlite3.Connection) -> State:
     """Return every table's rows without the columns named `id`, sorted."""
-    tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-    state: State = {}
-    for (table,) in database.execute(tables).fetchall():
-        columns = [row[1] for row in database.execute(f'PRAGMA table_info("{table}")')]
-        kept = ", ".join(f'"{column}"' for column in columns if column != "id")
-        state[table] = sorted(database.execute(f'SELECT {kept} FROM "{table}"'), key=repr)
-    return state
+    tables = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    return {
+        table: database.execute(_rows_of(table, sql)).fetchall()
+        for table, sql in database.execute(tables).fetchall()
+    }
+
+
+@functools.lru_cache(256)
+def _rows_of(table: str, sql: str) -> str:
+    """Return the query of a table's rows as states hold them."""
+    database = open_database()
+    database.execute(sql)
+    columns = [row[1] for row in database.execute(f'PRAGMA table_info("{table}")')]
+    database.close()
+    kept = ", ".join(f'"{column}"' for column in columns if column != "id")
+    return f'SELECT {kept} FROM "{table}" ORDER BY {kept}'
 
 
 def carry_out(database: sqlite3.Connection, function: Tool, arguments: Mapping[str, Any]) -> str:
@@ -208,5 +227,4 @@ def others(value: str, values: Sequence[Any]) -> tuple[str, ...]:
     return tuple(sorted({str(other) for other in values} - {value}))
 
 
-def _compact(result: Any) -> str:
-    return json.dumps(result, ensure_ascii=False, separators=(",", ":"))
+_compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

@@ -26,6 +26,7 @@ from agentgym_si.envs.tools.domain import (
     Problem,
     Step,
     carry_out,
+    empty_image,
     open_database,
     pick,
     read_state,
@@ -96,6 +97,8 @@ class ToolsEnv(TextEnv):
         """The running episode's problem."""
         self.database = open_database()
         """The running episode's database."""
+        self._scratch = open_database()
+        self._closed = False
         self._domain = chosen[0]
         self._image = b""
         self._offered: tuple[str, ...] = ()
@@ -131,9 +134,9 @@ class ToolsEnv(TextEnv):
         """Fill the database and draw the problem; return the goal."""
         rng = np.random.default_rng([zlib.crc32(task.id.encode()), int(rng.integers(2**63))])
         self._domain = domain = self.domains[task.data["domain"]]
-        self.database.close()
-        self.database = open_database()
-        self.database.executescript(domain.schema)
+        if self._closed:
+            self.database, self._scratch, self._closed = open_database(), open_database(), False
+        self.database.deserialize(empty_image(domain.schema))
         domain.fill(self.database, rng)
         draw = next(kind.draw for kind in domain.kinds if kind.draw.__name__ == task.data["kind"])
         self.problem = problem = draw(self.database, rng)
@@ -208,12 +211,9 @@ class ToolsEnv(TextEnv):
     def _wanted_state(self) -> Any:
         """Return the state that the solution's calls leave."""
         assert self.problem is not None
-        database = open_database(self._image)
-        try:
-            play(self._domain, database, self.problem.calls)
-            return read_state(database)
-        finally:
-            database.close()
+        self._scratch.deserialize(self._image)
+        play(self._domain, self._scratch, self.problem.calls)
+        return read_state(self._scratch)
 
     # Known ways ---------------------------------------------------------------------------
 
@@ -242,21 +242,19 @@ class ToolsEnv(TextEnv):
         """Return plays that must earn nothing; see `cheating`."""
         if self.problem is None:
             return ()
-        database = open_database(self._image)
-        try:
-            begin = read_state(database)
-            play(self._domain, database, self.problem.calls)
-            return cheats_of(self.problem, self._goal, begin, read_state(database))
-        finally:
-            database.close()
+        self._scratch.deserialize(self._image)
+        begin = read_state(self._scratch)
+        return cheats_of(self.problem, self._goal, begin, self._wanted_state())
 
     def step_info(self) -> Mapping[str, Any]:
         """Return how many steps of the solution are done, and whether the agent left it."""
         return {"followed": self._played, "on_solution": not self._lost}
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the databases; the next reset opens new ones."""
         self.database.close()
+        self._scratch.close()
+        self._closed = True
 
     def _follow(self, step: Step, changed: bool) -> None:
         """Keep track of the place in the solution; reading and idling leave it where it is."""
