@@ -65,9 +65,10 @@ def solve_turns(
     for turn, texts in enumerate(answers):
         offered = held_out.get(str(turn), ()) if turn else functions
         names |= {function["name"]: list(properties_of(function)) for function in offered}
-        calls = [call.bind(names) for text in texts for call in read_calls(text)]
-        if any(call.name not in names for call in calls):
+        written = [call for text in texts for call in read_calls(text)]
+        if any(call.name not in names for call in written):
             return ()
+        calls = [call.bind(names) for call in written]
         actions += [format_calls(calls)] if calls else []
         actions.append("Done." if calls else DECLINE)
     return tuple(actions)

@@ -1,0 +1,1 @@
+"""One module a suite: `PLACE` in the folder of benchmark data, and `compare(data, quick)`."""
