@@ -213,6 +213,15 @@ def _client() -> docker.APIClient:
         raise SandboxError(f"no Docker engine answers: {error}") from error
 
 
+def engine_answers() -> bool:
+    """Say whether a Docker engine answers here."""
+    try:
+        _client()
+    except SandboxError:
+        return False
+    return True
+
+
 @functools.cache
 def _sweep_once() -> list[str]:
     return remove_leftovers()

@@ -18,7 +18,12 @@ from agentgym_si.errors import AgentGymError, MissingDependency, SandboxError, U
 from agentgym_si.sandboxes.base import Launcher, Limits, Reuse, Sandbox
 from agentgym_si.sandboxes.box import Box
 from agentgym_si.sandboxes.pool import WarmPool
-from agentgym_si.sandboxes.processes import BubblewrapLauncher, LandlockLauncher, bare_launcher
+from agentgym_si.sandboxes.processes import (
+    BubblewrapLauncher,
+    LandlockLauncher,
+    bare_launcher,
+    remove_left_folders,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +113,28 @@ def choose(image: str | None = None, runtime: str | None = None) -> Probe:
         failures.append(found)
     reasons = "; ".join(f"{failed.tier}: {failed.why}" for failed in failures)
     raise SandboxError(f"no sandbox works here ({reasons})")
+
+
+def collect_garbage() -> list[str]:
+    """Remove what boxes of processes that are gone left on this machine; one line for each.
+
+    Raises SandboxError where there is an engine that cannot be swept.
+    """
+    removed = remove_left_folders()
+    if probe_engine():
+        from agentgym_si.sandboxes.docker import remove_leftovers
+
+        removed += remove_leftovers()
+    return removed
+
+
+def probe_engine() -> bool:
+    """Say whether a Docker engine answers here."""
+    if importlib.util.find_spec("docker") is None:
+        return False
+    from agentgym_si.sandboxes.docker import engine_answers
+
+    return engine_answers()
 
 
 def probe(tier: str, *, image: str | None = None, runtime: str | None = None) -> Probe:

@@ -7,6 +7,7 @@ limits; none limits processors, and memory is limited for each process, not for 
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import select
 import shutil
@@ -23,6 +24,10 @@ from typing import ClassVar
 from agentgym_si.errors import BadInput, SandboxError
 from agentgym_si.sandboxes.base import Channel, Limits, guest_settings
 from agentgym_si.sandboxes.bundle import guest_command
+from agentgym_si.sandboxes.guest.files import wipe
+from agentgym_si.sandboxes.ownership import is_gone, owner
+
+logger = logging.getLogger(__name__)
 
 NOBODY = 65534
 WORK = "/work"
@@ -34,6 +39,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "PYTHONHASHSEED": "0",
 }
 """All that a box sees of any environment."""
+
+FOLDER_PREFIX = "agentgym-si-"
+OWNER_FILE = "owner"
 
 SYSTEM_FOLDERS = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives")
 SYSTEM_FILES = (
@@ -120,7 +128,9 @@ class PipeChannel:
         try:
             process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
+            # Bubblewrap's child, the guest, would outlive it: it is of another session.
+            for pid in (*_children(process.pid), process.pid):
+                os.kill(pid, signal.SIGKILL)
             process.wait()
         assert process.stderr is not None
         process.stderr.close()
@@ -128,7 +138,7 @@ class PipeChannel:
 
     def _remove_folder(self) -> None:
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            _remove_folder(self._folder)
             self._folder = None
 
     def _last_words(self) -> str:
@@ -212,12 +222,15 @@ class LandlockLauncher:
     def launch(self, limits: Limits) -> Channel:
         """Start a box; raises SandboxError."""
         python, prefix = find_python()
-        folder = Path(tempfile.mkdtemp(prefix="agentgym-si-"))
+        _sweep_once()
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+        (folder / OWNER_FILE).write_text(owner())
         for name in ("work", "tmp"):
             (folder / name).mkdir()
         if _is_root():
-            for path in (folder, *folder.iterdir()):
-                os.chown(path, NOBODY, NOBODY)
+            os.chmod(folder, 0o711)
+            for name in ("work", "tmp"):
+                os.chown(folder / name, NOBODY, NOBODY)
         settings = guest_settings(
             limits,
             self.tier,
@@ -284,6 +297,43 @@ def _runs(python: str) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return bool(done.returncode == 0)
+
+
+def remove_left_folders() -> list[str]:
+    """Remove the folders of boxes whose owner, a process of this machine, is gone.
+
+    Returns one line for each.
+    """
+    removed: list[str] = []
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        try:
+            mark = (folder / OWNER_FILE).read_text()
+            if folder.lstat().st_uid == os.geteuid() and is_gone(mark):
+                _remove_folder(folder)
+                removed.append(f"folder {folder}")
+        except OSError:  # no box's folder, another user's, or going away while we look
+            continue
+    return removed
+
+
+@functools.cache
+def _sweep_once() -> list[str]:
+    return remove_left_folders()
+
+
+def _remove_folder(folder: Path) -> None:
+    for name in ("work", "tmp"):
+        if wipe(str(folder / name)):
+            logger.warning("files of a box would not go: %s", folder)
+            return
+    shutil.rmtree(folder)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
 
 
 def _bind(path: str) -> list[str]:

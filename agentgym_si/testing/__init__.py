@@ -1,6 +1,7 @@
-"""Floor 4: the contracts, shipped as functions to run on your own environments and policies."""
+"""Floor 4: the contracts, shipped as functions to run on what you have made yourself."""
 
 from agentgym_si.testing.env import check_env
 from agentgym_si.testing.policy import check_policy
+from agentgym_si.testing.sandbox import check_sandbox
 
-__all__ = ["check_env", "check_policy"]
+__all__ = ["check_env", "check_policy", "check_sandbox"]

@@ -135,7 +135,7 @@ class Agent:
         self._children.forget_interpreter()
         if number is None:
             self._children.forget_saved()
-        left += files.wipe([self._settings.work, *self._settings.temporary])
+        left += sum(map(files.wipe, [self._settings.work, *self._settings.temporary]))
         if number is not None:
             files.unpack(self._settings.work, archive)
         self._children.new_interpreter(header["seed"], number, time.monotonic() + FORK_SECONDS)
@@ -205,7 +205,13 @@ def main() -> NoReturn:
     confine.prctl(confine.PR_SET_DUMPABLE, 0)
     if not settings.namespaced:
         confine.prctl(confine.PR_SET_CHILD_SUBREAPER, 1)
-    confine.install_filter(confine.machine_program(network=settings.network))
+    confine.install_filter(
+        confine.machine_program(
+            network=settings.network,
+            # Without a mount namespace an engine's socket may be in reach.
+            local=settings.namespaced,
+        )
+    )
     for name in PRELOADED:
         importlib.import_module(name)
     agent = Agent(settings)

@@ -124,8 +124,8 @@ class Children:
 
     def forget_saved(self) -> None:
         """Let go of the saved interpreters, which are dead."""
-        saved, self._saved = self._saved, {}
-        for live in saved.values():
+        while self._saved:
+            live = self._saved.popitem()[1]
             self._close(live)
             self.take_status(live.pid)
 

@@ -83,7 +83,7 @@ DENIED = {
 }
 CLONE3 = (435, 435)
 CLONE = (56, 220)
-SOCKET = ((41, 198), (53, 199))
+SOCKET, SOCKETPAIR = (41, 198), (53, 199)
 IOCTL = (16, 29)
 # Calls that act on another process when this argument is not 0 ("myself").
 ONLY_MYSELF = (
@@ -98,7 +98,7 @@ ONLY_MYSELF = (
 CLONE_NEW = 0x7E020080
 """All CLONE_NEW* flags: namespaces of every kind."""
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
-AF_UNIX = 1
+AF_UNIX, NO_FAMILY = 1, 0xFFFF
 
 LOAD, JUMP_EQUAL, JUMP_SET, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
 ALLOW, KILL_PROCESS, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -117,15 +117,21 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def prctl(option: int, *values: int) -> None:
-    """Change an attribute of this process, as prctl(2) does; raises OSError."""
+    """Change an attribute of this process; raises OSError."""
     arguments = [ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)[:4]]
     if _libc.prctl(option, *arguments) != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"prctl({option}): {os.strerror(code)}")
 
 
-def seccomp_program(machine: str, *, network: bool) -> bytes:
-    """Return the filter as classic BPF; raises OSError for a machine it does not know."""
+def seccomp_program(machine: str, *, network: bool, local: bool) -> bytes:
+    """Return the filter as classic BPF; raises OSError for a machine it does not know.
+
+    Args:
+        machine: as `platform.machine()` names it.
+        network: whether sockets of every kind may be made.
+        local: whether those of this machine (AF_UNIX) may; pairs always may.
+    """
     if machine not in ARCHITECTURES:
         known = " or ".join(ARCHITECTURES)
         raise OSError(errno.ENOSYS, f"expected a machine of type {known}, got {machine}")
@@ -148,8 +154,8 @@ def seccomp_program(machine: str, *, network: bool) -> bytes:
     for both, argument in ONLY_MYSELF:
         code += _when_number(both[column], _allow_argument(argument, 0))
     if not network:
-        for both in SOCKET:
-            code += _when_number(both[column], _allow_argument(0, AF_UNIX))
+        code += _when_number(SOCKET[column], _allow_argument(0, AF_UNIX if local else NO_FAMILY))
+        code += _when_number(SOCKETPAIR[column], _allow_argument(0, AF_UNIX))
     code.append((RETURN, 0, 0, ALLOW))
     return b"".join(struct.pack("=HBBI", *line) for line in code)
 
@@ -248,6 +254,6 @@ def limit_resources(*, memory_mib: int | None, processes: int | None, disk_mib: 
         resource.setrlimit(kind, (value, value))
 
 
-def machine_program(*, network: bool) -> bytes:
+def machine_program(*, network: bool, local: bool) -> bytes:
     """Return the filter for the machine this runs on; raises OSError."""
-    return seccomp_program(platform.machine(), network=network)
+    return seccomp_program(platform.machine(), network=network, local=local)

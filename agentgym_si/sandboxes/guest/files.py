@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import os
-import shutil
 import stat
 import tarfile
-from collections.abc import Sequence
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -93,44 +92,41 @@ def _check_plain(path: str, found: os.stat_result) -> None:
         raise FileError(f"{path}: expected a plain file, got {stat.filemode(found.st_mode)}")
 
 
-def wipe(folders: Sequence[str]) -> int:
-    """Empty the folders; return how many of their entries would not go."""
+def wipe(folder: str) -> int:
+    """Empty a folder; return how many of its entries would not go.
+
+    Inner folders are moved up before they are emptied, so that no depth is too deep.
+    """
     left = 0
-    for folder in folders:
-        for entry in _entries(folder):
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    _remove_tree(entry.path)
-                else:
+    moved = itertools.count()
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            _open_up(current)
+            for entry in os.scandir(current):
+                if not entry.is_dir(follow_symlinks=False):
                     os.unlink(entry.path)
-            except (OSError, RecursionError):
-                left += 1
+                    continue
+                _open_up(entry.path)
+                path = os.path.join(folder, f".going-{next(moved)}")
+                while os.path.lexists(path):
+                    path = os.path.join(folder, f".going-{next(moved)}")
+                os.rename(entry.path, path)
+                waiting.append(path)
+            if current != folder:
+                os.rmdir(current)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            left += 1
     return left
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    try:
-        os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | 0o700)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOENT, errno.EROFS):
-            raise
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except FileNotFoundError:
-        return []
-
-
-def _remove_tree(path: str) -> None:
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        for folder, _, _ in os.walk(path):  # top down: each is opened up before it is entered
-            for name in os.listdir(folder):
-                inner = os.path.join(folder, name)
-                if os.path.isdir(inner) and not os.path.islink(inner):
-                    os.chmod(inner, 0o700)
-        shutil.rmtree(path)
+def _open_up(folder: str) -> None:
+    """Let its owner into a folder; root needs no leave, and must change nothing by a path."""
+    if os.geteuid() != 0 and os.stat(folder).st_uid == os.geteuid():
+        os.chmod(folder, 0o755)
 
 
 def pack(work: str) -> bytes:

@@ -49,7 +49,7 @@ class Interpreter:
                 continue
             if header["op"] == "fork":
                 self._fork()
-            else:
+            elif header["op"] == "run":  # else an answer to a call that nobody waits for
                 self._answer({"nonce": header["nonce"], "exit_code": self._run(payload)})
 
     def _run(self, source: bytes) -> int:
