@@ -7,6 +7,7 @@ answers under the same names, `multi_turn_func_doc/` the documentation of the st
 from __future__ import annotations
 
 import fnmatch
+import functools
 import importlib.util
 import json
 import re
@@ -82,8 +83,18 @@ def categories_in(folder: Path, suite: str | None = None) -> dict[str, Path]:
     return chosen
 
 
-def load_tasks(file: Path, category: str) -> list[Task]:
-    """Return the tasks of a category's file; raises BadInput with file and line."""
+def load_tasks(file: Path, category: str) -> tuple[Task, ...]:
+    """Return the tasks of a category's file; raises BadInput with file and line.
+
+    They are read once in a process, and again where the file or that of its answers changed.
+    """
+    paths = [path for path in (file, _answers_of(file)) if path.is_file()]
+    return _load_tasks(file, category, tuple(path.stat().st_mtime_ns for path in paths))
+
+
+@functools.lru_cache(maxsize=32)
+def _load_tasks(file: Path, category: str, changed: tuple[int, ...]) -> tuple[Task, ...]:
+    del changed  # of the cache's key only
     several_turns = category.startswith("multi_turn")
     answers: dict[str, Any] = {}
     if not (wants_no_call(category) or wants_any_call(category)):
@@ -98,7 +109,7 @@ def load_tasks(file: Path, category: str) -> list[Task]:
             tasks.append(read(row, category, answer or [], file.parent))
         except (KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{file}: {row['id']} is no task of BFCL: {error!r}") from error
-    return tasks
+    return tuple(tasks)
 
 
 def tool_of(function: Function, language: str = "python") -> dict[str, Any]:

@@ -41,10 +41,10 @@ MORE_FUNCTIONS = "I have updated some more functions you can choose from. What a
 class FunctionCallingEnv(TextEnv):
     """Call the functions that serve the user, or say that none does.
 
-    A task of a single turn is one step: the calls are judged, and the reward is 1 where they fit an
-    acceptable answer. In a dialogue each step's calls are carried out and their results returned;
-    a text ends the turn, which is judged; the reward is 1 after the last turn, and the first turn
-    that fails ends the episode. A broken call is told to the agent and costs the step.
+    A task of a single turn takes one answer: the reward is 1 where its calls fit an acceptable one.
+    In a dialogue each step's calls are carried out and their results returned, or what is broken
+    about them; a text ends the turn, which is judged; the reward is 1 after the last turn, and the
+    first turn that fails ends the episode.
 
     Doing nothing earns nothing, but by the benchmark's rule any words at all solve the tasks of
     irrelevance, and any call those of relevance: report these categories apart.
@@ -52,7 +52,7 @@ class FunctionCallingEnv(TextEnv):
     Args:
         task: BFCL's id, such as `parallel_7`, or a glob; see `TextEnv`.
         split: see `TextEnv`; all tasks are of the split `test`.
-        max_steps: see `TextEnv`; None for 1, in a dialogue 21 a turn.
+        max_steps: see `TextEnv`; None for 2, in a dialogue 21 a turn.
         render_mode: see `TextEnv`.
         data: the folder (see `bfcl_data`); None for the one in the benchmark's package.
         suite: a category such as `simple_python`, a glob of them, or None for all that can be
@@ -104,9 +104,9 @@ class FunctionCallingEnv(TextEnv):
         return tasks
 
     def step_limit(self, task: Task) -> int:
-        """Return one step for a single turn, one more than its most calls for each of several."""
+        """Return two steps for a single turn, its most calls and one more for each of several."""
         turns = len(task.data["turns"])
-        return turns * (MOST_STEPS_IN_TURN + 1) if "classes" in task.data else 1
+        return turns * (MOST_STEPS_IN_TURN + 1) if "classes" in task.data else 2
 
     def start(self, task: Task, rng: np.random.Generator) -> str:
         """Set the world up; return the functions and what the user says first."""
@@ -124,7 +124,7 @@ class FunctionCallingEnv(TextEnv):
     # What the agent does ------------------------------------------------------------------
 
     def act(self, action: str) -> Step:
-        """Judge an answer, or carry a dialogue's calls out; raises ActionError for a broken one."""
+        """Judge an answer, or carry a dialogue's calls out, where a broken one is an ActionError."""
         self._judgement = None
         if action.strip() == self.noop:
             return "nothing was done", 0.0, False
@@ -133,7 +133,11 @@ class FunctionCallingEnv(TextEnv):
         if self._turns is not None:
             return self._act_in_dialogue(action, self._turns)
         data = self.current_task.data
-        calls = read_answer(action, data["category"], self._functions)
+        try:
+            calls = read_answer(action, data["category"], self._functions)
+        except ActionError as error:  # there is one answer, and this was it
+            self._judgement = Judgement(False, str(error))
+            return self.describe_error(str(error)), 0.0, True
         self._judgement = judge(calls, data["category"], self._functions, data["answers"])
         return "the answer was taken", float(self._judgement.valid), True
 
