@@ -80,7 +80,7 @@ def test_a_tool_takes_anything_and_leaves_nothing_half_written(domain: Domain, t
     first = filled(domain)
     image, tables = first.serialize(), set(read_state(first))
 
-    @settings(max_examples=25)
+    @settings(max_examples=15)
     @given(arguments_of(tool, first))
     def call(arguments: dict[str, Any]) -> None:
         database = open_database(image)
@@ -98,7 +98,7 @@ def test_a_tool_takes_anything_and_leaves_nothing_half_written(domain: Domain, t
     first.close()
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(action=st.text() | NASTY, name=st.sampled_from(["get_order", "place_order", "x"]))
 def test_no_action_makes_the_environment_raise(action: str, name: str) -> None:
     """Text of an agent's that ends a run."""

@@ -21,8 +21,11 @@ def tells(said: str, values: Collection[str], unsaid: Collection[str], heard: st
     """Say whether a text tells every value, none of `unsaid`, and lists not too much beside.
 
     Values count as whole tokens, whatever their case: "1" is told neither by "10" nor by "1.5" nor
-    by "2026-1". What the user said (`heard`) may always be repeated.
+    by "2026-1". What the user said (`heard`) may always be repeated. Where no value is asked for,
+    any text will do.
     """
+    if not values:
+        return True
     if len(said) > MOST_CHARACTERS:
         return False
     said, heard = (_AS_WRITTEN.sub("", text) for text in (said, heard))

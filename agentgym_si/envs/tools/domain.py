@@ -77,13 +77,33 @@ class Kind:
     """A sort of task: how one is drawn from the filled database, and how its goal is worded."""
 
     level: int
-    """Difficulty from 0; 0 and 1 offer only some of the tools."""
+    """Difficulty from 0."""
     draw: Callable[[sqlite3.Connection, np.random.Generator], Problem]
     """May also change the database, which is then the task's first state."""
     train: tuple[str, ...]
     """Wordings of the goal, with `{names}` of the problem's fields."""
     test: tuple[str, ...]
     """Wordings that are never trained on."""
+
+
+def read_state(database: sqlite3.Connection) -> State:
+    """Return every table's rows without the columns named `id`, sorted."""
+    tables = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    return {
+        table: database.execute(_rows_of(table, sql)).fetchall()
+        for table, sql in database.execute(tables).fetchall()
+    }
+
+
+@functools.lru_cache(256)
+def _rows_of(table: str, sql: str) -> str:
+    """Return the query of a table's rows as states hold them."""
+    database = open_database()
+    database.execute(sql)
+    columns = [row[1] for row in database.execute(f'PRAGMA table_info("{table}")')]
+    database.close()
+    kept = ", ".join(f'"{column}"' for column in columns if column != "id")
+    return f'SELECT {kept} FROM "{table}" ORDER BY {kept}'
 
 
 @dataclass(frozen=True)
@@ -105,6 +125,14 @@ class Domain:
     """Sorts of task, at every level from 0 up at least one."""
     held_out: bool = False
     """Whether all tasks are of the split `test-domain`: never trained on."""
+    tasks: tuple[int, int] = (20, 10)
+    """Tasks of each level: so many to train on, and so many to test on."""
+    steps: tuple[int, int] = (4, 4)
+    """Steps after which a task of level 0 is truncated, and how many more at each level."""
+    few_tools: int = 2
+    """Levels below this offer only the tools of known plays and two others; the rest offers all."""
+    compared: Callable[[sqlite3.Connection], Any] = read_state
+    """Returns what of two databases has to be equal; None of it may be drawn or counted up."""
 
     def __post_init__(self) -> None:
         """Check the name, the tools' names and types, and the levels."""
@@ -139,7 +167,7 @@ def tool_schema(function: Tool) -> dict[str, Any]:
     return schema_of(called_by_name)
 
 
-# The database -----------------------------------------------------------------------------
+# The database ---------------------------------------------------------------------------
 
 
 def open_database(image: bytes = b"") -> sqlite3.Connection:
@@ -159,26 +187,6 @@ def empty_image(schema: str) -> bytes:
     image = database.serialize()
     database.close()
     return image
-
-
-def read_state(database: sqlite3.Connection) -> State:
-    """Return every table's rows without the columns named `id`, sorted."""
-    tables = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-    return {
-        table: database.execute(_rows_of(table, sql)).fetchall()
-        for table, sql in database.execute(tables).fetchall()
-    }
-
-
-@functools.lru_cache(256)
-def _rows_of(table: str, sql: str) -> str:
-    """Return the query of a table's rows as states hold them."""
-    database = open_database()
-    database.execute(sql)
-    columns = [row[1] for row in database.execute(f'PRAGMA table_info("{table}")')]
-    database.close()
-    kept = ", ".join(f'"{column}"' for column in columns if column != "id")
-    return f'SELECT {kept} FROM "{table}" ORDER BY {kept}'
 
 
 def carry_out(database: sqlite3.Connection, function: Tool, arguments: Mapping[str, Any]) -> str:

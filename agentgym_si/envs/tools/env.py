@@ -38,9 +38,6 @@ from agentgym_si.types import Task
 DOMAINS = ("orders", "calendar", "bank", "files", "travel")
 """The domains of our own; tasks of travel are never trained on."""
 
-TASKS = {"train": 20, "test": 10}
-"""Tasks of each domain and level, by split."""
-
 MOST_CALLS = 16
 """Calls in one action, at most."""
 
@@ -58,7 +55,7 @@ class ToolsEnv(TextEnv):
         task: `orders-l2-0017` is number 17 of level 2 of the domain orders; see `TextEnv`. The
             number fixes sort and wording of the task, the episode's seed names and values.
         split: `train`, `test` (other wordings) or `test-domain` (domains never trained on).
-        max_steps: see `TextEnv`; None for four steps more at each level, from four.
+        max_steps: see `TextEnv`; None for what the domain says, more at each level.
         render_mode: see `TextEnv`.
         domains: names out of `DOMAINS`, `module:attribute` of a domain of one's own, or a `Domain`.
     """
@@ -117,18 +114,24 @@ class ToolsEnv(TextEnv):
             Task(
                 id=f"{domain.name}-l{level}-{number:04d}",
                 goal=wording,
-                data={"domain": domain.name, "level": level, "kind": kind.draw.__name__},
+                data={
+                    "domain": domain.name,
+                    "level": level,
+                    "number": number,
+                    "kind": kind.draw.__name__,
+                },
                 split="test-domain" if domain.held_out else split,
             )
             for domain in self.domains.values()
             for level in sorted({kind.level for kind in domain.kinds})
-            for number in range(sum(TASKS.values()))
+            for number in range(sum(domain.tasks))
             for split, kind, wording in [_choose(domain, level, number)]
         ]
 
     def step_limit(self, task: Task) -> int:
-        """Return four steps more at each level, from four."""
-        return 4 + 4 * int(task.data["level"])
+        """Return the limit of the task's domain and level."""
+        first, more = self.domains[task.data["domain"]].steps
+        return first + more * int(task.data["level"])
 
     def start(self, task: Task, rng: np.random.Generator) -> str:
         """Fill the database and draw the problem; return the goal."""
@@ -138,13 +141,14 @@ class ToolsEnv(TextEnv):
             self.database, self._scratch, self._closed = open_database(), open_database(), False
         self.database.deserialize(empty_image(domain.schema))
         domain.fill(self.database, rng)
-        draw = next(kind.draw for kind in domain.kinds if kind.draw.__name__ == task.data["kind"])
-        self.problem = problem = draw(self.database, rng)
+        level, number = task.data["level"], task.data["number"]
+        kind = _choose(domain, level, number)[1]
+        self.problem = problem = kind.draw(self.database, rng)
         self._image = self.database.serialize()
         self._goal = task.goal.format(**problem.fields)
         self._said, self._heard, self._busy = [], [self._goal], dict(problem.busy)
         self._played, self._lost = 0, False
-        self._offered = _offer(domain, problem, int(task.data["level"]), rng)
+        self._offered = _offer(domain, problem, level, rng)
         self.tools = tuple(tool_schema(domain.tool(name)) for name in self._offered)
         self.instructions = f"{type(self).instructions}\n\n{domain.policy}"
         return self._goal
@@ -200,7 +204,7 @@ class ToolsEnv(TextEnv):
         if "?" in text or asked:
             self._heard += asked
             return " ".join(asked) or NOTHING_TO_ADD, 0.0, False
-        solved = self._is_told() and read_state(self.database) == self._wanted_state()
+        solved = self._is_told() and self._is_done()
         return "the user has left", float(solved), True
 
     def _is_told(self) -> bool:
@@ -208,12 +212,17 @@ class ToolsEnv(TextEnv):
         said, heard = "\n".join(self._said), "\n".join(self._heard)
         return tells(said, self.problem.says, self.problem.unsaid, heard)
 
-    def _wanted_state(self) -> Any:
-        """Return the state that the solution's calls leave."""
+    def _is_done(self) -> bool:
+        """Say whether the state is the one that the solution's calls leave."""
+        compared = self._domain.compared
+        return bool(compared(self.database) == compared(self._play_solution()))
+
+    def _play_solution(self) -> sqlite3.Connection:
+        """Return the second database, as the solution's calls leave it."""
         assert self.problem is not None
         self._scratch.deserialize(self._image)
         play(self._domain, self._scratch, self.problem.calls)
-        return read_state(self._scratch)
+        return self._scratch
 
     # Known ways ---------------------------------------------------------------------------
 
@@ -244,7 +253,7 @@ class ToolsEnv(TextEnv):
             return ()
         self._scratch.deserialize(self._image)
         begin = read_state(self._scratch)
-        return cheats_of(self.problem, self._goal, begin, self._wanted_state())
+        return cheats_of(self.problem, self._goal, begin, read_state(self._play_solution()))
 
     def step_info(self) -> Mapping[str, Any]:
         """Return how many steps of the solution are done, and whether the agent left it."""
@@ -302,7 +311,7 @@ def play(domain: Domain, database: sqlite3.Connection, calls: Sequence[Call]) ->
 
 def _choose(domain: Domain, level: int, number: int) -> tuple[str, Kind, str]:
     """Return split, kind and wording of a task by its number."""
-    split = "train" if number < TASKS["train"] else "test"
+    split = "train" if number < domain.tasks[0] else "test"
     kinds = [kind for kind in domain.kinds if kind.level == level]
     kind = kinds[number % len(kinds)]
     wordings = kind.train if split == "train" else kind.test
@@ -312,9 +321,11 @@ def _choose(domain: Domain, level: int, number: int) -> tuple[str, Kind, str]:
 def _offer(
     domain: Domain, problem: Problem, level: int, rng: np.random.Generator
 ) -> tuple[str, ...]:
-    """Return the tools' names: from level 2 on all, below it two beside those of known plays."""
+    """Return the names of all tools, at low levels of those of known plays and two others."""
     names = [tool.__name__ for tool in domain.tools]
     plays = (problem.steps, *problem.wrong)
     used = {step.name for play in plays for step in play if isinstance(step, Call)}
     others = pick(rng, [name for name in names if name not in used], 2)
-    return tuple(name for name in names if level > 1 or name in used or name in others)
+    return tuple(
+        name for name in names if level >= domain.few_tools or name in used or name in others
+    )
