@@ -59,10 +59,19 @@ _JAVASCRIPT_LITERALS = {
 }
 
 
+MOST_CHARACTERS = 2000
+"""Of a collection's source text; the patterns that read it take their time over a longer one."""
+
+_LONG_SPACE = re.compile(r"\s{3,}")
+
+
 def read_java(text: str, kind: str, inner: str | None = None) -> Any:
     """Return the value of a Java literal of type `kind`, its elements of type `inner`."""
     if kind in _JAVA_LITERALS:
         return _read_plain(text, _JAVA_LITERALS[kind], JAVA_TYPES[kind])
+    if len(text) > MOST_CHARACTERS:
+        return text
+    text = _LONG_SPACE.sub("  ", text) if kind in ("Array", "ArrayList", "HashMap") else text
     if kind == "ArrayList":
         found = re.search(r"new\s+ArrayList<\w*>\(Arrays\.asList\((.+?)\)\)", text)
         if found:
@@ -93,11 +102,10 @@ def read_javascript(text: str, kind: str, inner: str | None = None) -> Any:
         return _read_plain(text, _JAVASCRIPT_LITERALS[kind], JAVASCRIPT_TYPES[kind])
     if kind == "String":
         return text[1:-1] if _is_quoted(text) else text
-    if kind == "array":
-        return _javascript_array(text.strip(), inner)
-    if kind == "dict":
-        return _javascript_object(text.strip())
-    return text
+    if kind not in ("array", "dict") or len(text) > MOST_CHARACTERS:
+        return text
+    text = _LONG_SPACE.sub("  ", text.strip())
+    return _javascript_array(text, inner) if kind == "array" else _javascript_object(text)
 
 
 def _read_plain(text: str, pattern: str, kind: type) -> Any:
@@ -118,8 +126,7 @@ def _java_element(part: str, inner: str | None) -> Any:
 
 
 def _javascript_array(text: str, inner: str | None) -> Any:
-    rows = r"\[\s*\[.*?\]\s*(,\s*\[.*?\]\s*)*\]|\bnew\s+Array\(\s*\[.*?\]\s*(,\s*\[.*?\]\s*)*\)"
-    found = re.match(rows, text)
+    found = re.match(r"\[\s*\[.*\]\s*\]|new\s+Array\(\s*\[.*\]\s*\)", text)
     if found:
         inside = re.findall(r"\[(.*?)\]", found[0])
         return [[_guess(part.strip()) for part in row.strip(" [").split(",")] for row in inside]

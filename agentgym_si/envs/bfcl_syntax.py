@@ -17,6 +17,9 @@ from agentgym_si.errors import ActionError
 
 LANGUAGES = ("python", "java", "javascript")
 
+MOST_CHARACTERS = 100_000
+"""Of an answer in call syntax."""
+
 _FRAME = "`\n\t '"
 """Fences and quotes that models put around an answer; the benchmark's reader strips them too."""
 _OPENS_CALL = re.compile(r"\[\s*[^\W\d][\w.]*\(")
@@ -58,6 +61,8 @@ def read_calls(text: str, language: str = "python") -> tuple[WrittenCall, ...]:
     if not framed:
         return ()
     try:
+        if len(framed) > MOST_CHARACTERS:
+            raise _NoCalls(f"{len(framed)} characters")
         if language == "python":
             return _read_python(framed)
         return tuple(_read_source(framed))
@@ -79,14 +84,19 @@ def _read_python(text: str) -> tuple[WrittenCall, ...]:
         with warnings.catch_warnings():  # "\d" in a model's string is none of our warnings
             warnings.simplefilter("ignore")
             body = ast.parse(text, mode="eval").body
-        entries = body.elts if isinstance(body, ast.List | ast.Tuple) else [body]
-        if not any(isinstance(entry, ast.Call) for entry in entries):
-            return ()
-        return tuple(_python_call(entry) for entry in entries)
     except SyntaxError as error:
         raise _NoCalls(f"{error.msg} at character {error.offset}") from None
-    except (ValueError, RecursionError, MemoryError) as error:  # a null byte, or too deep
-        raise _NoCalls(str(error) or "an expression too deep to be read") from None
+    except ValueError as error:  # a null byte
+        raise _NoCalls(str(error)) from None
+    except (RecursionError, MemoryError):
+        raise _NoCalls("an expression too deep to be read") from None
+    entries = body.elts if isinstance(body, ast.List | ast.Tuple) else [body]
+    if not any(isinstance(entry, ast.Call) for entry in entries):
+        return ()
+    try:
+        return tuple(_python_call(entry) for entry in entries)
+    except RecursionError:
+        raise _NoCalls("an expression too deep to be read") from None
 
 
 def _python_call(node: ast.expr) -> WrittenCall:

@@ -124,7 +124,7 @@ class FunctionCallingEnv(TextEnv):
     # What the agent does ------------------------------------------------------------------
 
     def act(self, action: str) -> Step:
-        """Judge an answer, or carry a dialogue's calls out, where a broken one is an ActionError."""
+        """Judge an answer, or carry a dialogue's calls out; raises ActionError in a dialogue."""
         self._judgement = None
         if action.strip() == self.noop:
             return "nothing was done", 0.0, False
