@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup improve test check fix bench audit browser
+.PHONY: help setup improve test check fix bench audit images browser
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -35,6 +35,10 @@ audit: setup ## audit every environment
 	@set -e; for id in $$($(BIN)/python -c 'from agentgym_si.envs import ENTRY_POINTS as ids; print(*ids)'); do \
 		echo "== $$id"; $(BIN)/agentgym-si audit "$$id"; \
 	done
+
+images: ## build the sandboxes' Docker images; BASE_IMAGE=... where python:3.12-slim is out of reach
+	docker build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
+		-t agentgym-si/python agentgym_si/sandboxes/images/python
 
 browser: .venv/.installed
 	@scripts/install_browser.sh $(BIN)/python

@@ -10,11 +10,14 @@ from agentgym_si.errors import AgentGymError
 ENV_NEEDS: Mapping[str, tuple[str, ...]] = {
     "agentgym_si/LongHorizon-v0": (),
     "agentgym_si/MiniWoB-v0": ("playwright", "miniwob", "browser"),
+    "agentgym_si/Code-v0": ("sandbox",),
+    "agentgym_si/Shell-v0": ("sandbox",),
 }
 
 EXTRAS: Mapping[str, str] = {
     "playwright": "web",
     "miniwob": "web",
+    "docker": "docker",
     "torch": "train",
     "transformers": "train",
     "trl": "train",
@@ -34,7 +37,10 @@ def missing_needs(env_id: str) -> tuple[list[str], str]:
 
 def check_need(need: str) -> str:
     """Return "" where the need is met here, else one sentence with what mends it."""
-    special: Mapping[str, Callable[[], str]] = {"browser": _check_browser}
+    special: Mapping[str, Callable[[], str]] = {
+        "browser": _check_browser,
+        "sandbox": _check_sandbox,
+    }
     if need in special:
         return special[need]()
     if importlib.util.find_spec(need) is None:
@@ -49,4 +55,14 @@ def _check_browser() -> str:
         find_browser()
     except AgentGymError as error:
         return str(error)
+    return ""
+
+
+def _check_sandbox() -> str:
+    from agentgym_si.sandboxes.opening import choose
+
+    try:
+        choose()
+    except AgentGymError as error:
+        return f"{error}; apt-get install bubblewrap, or start a Docker engine and make images"
     return ""

@@ -7,7 +7,7 @@ import sys
 import typer
 from gymnasium.error import Error as GymnasiumError
 
-from agentgym_si.cli import audit, doctor, envs, improve, run
+from agentgym_si.cli import audit, doctor, envs, gc, improve, run
 from agentgym_si.errors import AgentGymError, RunStopped
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("run")(run.run)
 app.command("improve")(improve.improve)
 app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
+app.command("gc")(gc.gc)
 
 
 def main() -> None:
