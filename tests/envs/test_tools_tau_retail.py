@@ -96,9 +96,9 @@ def test_the_plugged_in_domain_keeps_the_contract(retail: Domain) -> None:
 
 
 @needs_data
-def test_people_and_products_are_found(retail: Domain) -> None:
+def test_people_and_products_are_found() -> None:
     """Reading tools that the official verdicts never call."""
-    env = ToolsEnv("tau_retail-l0-0500", domains=[retail])
+    env = ToolsEnv("tau_retail-l0-0500", domains=[f"tau_retail:{FOLDER}"])
     env.reset(seed=0)
 
     def ask(name: str, **arguments: str) -> str:
@@ -122,17 +122,17 @@ def test_people_and_products_are_found(retail: Domain) -> None:
         ("2 + 2", "4.0"),
         ("(1 - 4) * 2.5", "-7.5"),
         ("10 / 4", "2.5"),
-        ("1 / 0", "Error: float division by zero"),
+        ("1 / 0", "Error: division by zero"),
         ("9 ** 9", "Error: expected + - * / and numbers"),
         ("__import__('os')", "Error: invalid characters in expression"),
     ],
 )
 def test_the_calculator_only_calculates(expression: str, value: str) -> None:
     """Arithmetic that is run as Python."""
-    assert calculate(None, expression).replace("Error: division", "Error: float division") == value  # type: ignore[arg-type]
+    assert calculate(None, expression) == value  # type: ignore[arg-type]
 
 
 def test_a_folder_without_the_files_is_refused(tmp_path: Path) -> None:
     """A traceback out of a JSON reader."""
     with pytest.raises(BadInput, match="expected τ-bench's retail files in"):
-        tau_retail(tmp_path)
+        ToolsEnv(domains=[f"tau_retail:{tmp_path}"])

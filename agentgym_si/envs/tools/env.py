@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pkgutil
 import sqlite3
+import weakref
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,6 +33,7 @@ from agentgym_si.envs.tools.domain import (
     read_state,
     tool_schema,
 )
+from agentgym_si.envs.tools.tau_retail import tau_retail
 from agentgym_si.errors import ActionError, BadInput, UnknownName
 from agentgym_si.types import Task
 
@@ -57,7 +59,8 @@ class ToolsEnv(TextEnv):
         split: `train`, `test` (other wordings) or `test-domain` (domains never trained on).
         max_steps: see `TextEnv`; None for what the domain says, more at each level.
         render_mode: see `TextEnv`.
-        domains: names out of `DOMAINS`, `module:attribute` of a domain of one's own, or a `Domain`.
+        domains: names out of `DOMAINS`, `module:attribute` of a domain of one's own, a `Domain`, or
+            `tau_retail:FOLDER` (see `tau_retail`).
     """
 
     instructions = (
@@ -92,9 +95,9 @@ class ToolsEnv(TextEnv):
         super().__init__(task, split=split, max_steps=max_steps, render_mode=render_mode)
         self.problem: Problem | None = None
         """The running episode's problem."""
-        self.database = open_database()
+        self.database = self._open()
         """The running episode's database."""
-        self._scratch = open_database()
+        self._scratch = self._open()
         self._closed = False
         self._domain = chosen[0]
         self._image = b""
@@ -138,7 +141,7 @@ class ToolsEnv(TextEnv):
         rng = np.random.default_rng([zlib.crc32(task.id.encode()), int(rng.integers(2**63))])
         self._domain = domain = self.domains[task.data["domain"]]
         if self._closed:
-            self.database, self._scratch, self._closed = open_database(), open_database(), False
+            self.database, self._scratch, self._closed = self._open(), self._open(), False
         self.database.deserialize(empty_image(domain.schema))
         domain.fill(self.database, rng)
         level, number = task.data["level"], task.data["number"]
@@ -265,6 +268,11 @@ class ToolsEnv(TextEnv):
         self._scratch.close()
         self._closed = True
 
+    def _open(self) -> sqlite3.Connection:
+        database = open_database()
+        weakref.finalize(self, database.close)  # who forgets close() gets no ResourceWarning
+        return database
+
     def _follow(self, step: Step, changed: bool) -> None:
         """Keep track of the place in the solution; reading and idling leave it where it is."""
         assert self.problem is not None
@@ -276,12 +284,11 @@ class ToolsEnv(TextEnv):
 
 
 def find_domain(domain: str | Domain) -> Domain:
-    """Return a domain of ours by name, or of one's own as `module:attribute`.
-
-    Raises UnknownName and BadInput.
-    """
+    """Return the domain that is named, see `ToolsEnv`; raises UnknownName and BadInput."""
     if isinstance(domain, Domain):
         return domain
+    if domain.startswith("tau_retail:"):
+        return tau_retail(domain.removeprefix("tau_retail:"))
     if domain in DOMAINS:
         domain = f"agentgym_si.envs.tools.{domain}_tasks:DOMAIN"
     elif ":" not in domain:
