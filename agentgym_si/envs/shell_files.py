@@ -24,6 +24,9 @@ KILLING_SECONDS = 0.02
 NAMESPACED = ("docker", "bubblewrap")
 """Tiers whose boxes have process ids of their own."""
 
+_KILLER = "kill -9 -1; for ((i = 0; i < 9999 && $# != 2; i++)); do set -- /proc/[0-9]*; done"
+"""Kills all but the first process and itself, and waits until no others are left."""
+
 _SOURCE = Path(shell_guest.__file__).read_text()
 
 
@@ -116,7 +119,7 @@ def kill_all(sandbox: Sandbox) -> None:
     neither signal it nor write to its memory, and it has run nothing of theirs.
     """
     if sandbox.tier in NAMESPACED:
-        sandbox.exec(["bash", "-c", "kill -9 -1"])
+        sandbox.exec(["bash", "-c", _KILLER])
     else:  # beyond its deadline a program goes, with all others
         sandbox.exec(["sleep", "60"], seconds=KILLING_SECONDS)
 

@@ -46,6 +46,7 @@ def read_back(root: str, skip: Sequence[str] = ()) -> bytes:
     """
     rows: list[tuple[str, str, int, int, str]] = []
     contents: list[bytes] = []
+    root = os.path.abspath(root)  # "." could not be entered where its own mode forbids it
     waiting = [""]
     room = MAX_BYTES
     while waiting and len(rows) < MAX_ENTRIES:

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from agentgym_si.envs.shell_files import Node, Unreadable, final_tree, kill_all, lay_out
+from agentgym_si.envs.shell_root import RootLauncher
 from agentgym_si.envs.shell_running import Output, checked_command, run_program
 from agentgym_si.envs.shell_status import IGNORED, compare, tracked
 from agentgym_si.errors import ActionError, BadInput
 from agentgym_si.sandboxes.base import Limits, Sandbox
 from agentgym_si.sandboxes.box import Box
 from agentgym_si.sandboxes.opening import SandboxSource, open_sandbox
-from agentgym_si.sandboxes.processes import BubblewrapLauncher
 from agentgym_si.types import Task
 
 SOLVED = 0.99
@@ -39,16 +39,16 @@ ENVIRONMENT = (
 )
 RUNNER = f'cd -- "$1" && shift && exec env -i {" ".join(ENVIRONMENT)} "$@" 2>&1'
 DAY = 86_400
-SKIPPED = (*IGNORED, "work", "tmp", ".git")
+SKIPPED = (*IGNORED, ".git")
 """Folders of "/" that are not compared."""
 
 _FOLDERS = "boot home media opt root run srv sys var/log .git"
-_FILES = {"1": "index.html setup_nl2b_fs_1.sh", "3": "backup/file.txt setup_nl2b_fs_3.sh"}
+_FILES = {"1": "index.html setup_nl2b_fs_1.sh", "3": "setup_nl2b_fs_3.sh backup/file.txt"}
 
 
 def intercode_source(limits: Limits) -> Callable[[], Sandbox]:
     """Return what makes a box with a writable "/": bubblewrap, the one tier that has it."""
-    return lambda: Box(BubblewrapLauncher(writable_root=True), limits)
+    return lambda: Box(RootLauncher(), limits)
 
 
 def read_tasks(data: Path) -> list[Task]:
@@ -96,11 +96,13 @@ def read_files(data: Path, number: str) -> dict[str, Node]:
                 )
     except (OSError, tarfile.TarError, ValueError) as error:
         raise BadInput(f"expected InterCode's files in {path}: {error}") from error
-    tree |= {folder: Node("folder", modified=None) for folder in _FOLDERS.split()}
+    folders = {parent for path in tree for parent in map(str, Path(path).parents)} - {"."}
+    folders |= set(_FOLDERS.split())
+    tree |= {folder: Node("folder", modified=None) for folder in folders}
     tree |= {
         name: Node(modified=None) for name in f".dockerenv .gitignore {_FILES[number]}".split()
     }
-    return tree | {"sbin": Node("link", b"usr/sbin", modified=None)}
+    return tree
 
 
 class InterCode:
