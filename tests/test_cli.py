@@ -164,3 +164,18 @@ def test_a_missing_extra_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "model" / "config.json").write_text("{}")
     done = command("run", HORIZON, "--policy", "model", cwd=tmp_path)
     assert done.returncode == 2 and "pip install 'agentgym-si[train]'" in done.stderr, done.stderr
+
+
+def test_gc_removes_what_a_dead_process_left_and_says_so(tmp_path: Path) -> None:
+    source = (
+        "import os\n"
+        "from agentgym_si.sandboxes.opening import open_sandbox\n"
+        "open_sandbox('bare', unsafe=True).start()\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    command("gc")
+    done = subprocess.run([sys.executable, "-c", source], env=dict(os.environ, TMPDIR="/tmp"))
+    assert done.returncode == -9
+    removed = output("gc")["removed"]
+    assert len(removed) == 1 and removed[0].startswith("folder "), removed
+    assert output("gc")["removed"] == []
