@@ -74,7 +74,7 @@ class World:
         if call.name not in self._methods:
             return f"Error during execution: name {call.name!r} is not defined"
         named = dict(zip(self.parameters[call.name], call.positional, strict=False)) | call.named
-        for name in ("exponent", "precision"):
+        for name in ("exponent", "precision", "decimal_places"):
             number = named.get(name, 0)
             if isinstance(number, int | float) and abs(number) > LARGEST_EXPONENT:
                 return f"Error during execution: expected {name} up to {LARGEST_EXPONENT}"

@@ -43,7 +43,12 @@ def test_calls_are_carried_out_and_what_fails_is_told() -> None:
 @needs_classes
 @pytest.mark.parametrize(
     "text",
-    ["power(9, 9000000000000000)", "power(2, exponent=1e300)", "square_root(2, 10000000000)"],
+    [
+        "power(9, 9000000000000000)",
+        "power(2, exponent=1e300)",
+        "square_root(2, 10000000000)",
+        "round_number(2, -1000000000)",
+    ],
 )
 def test_a_calculation_without_end_is_refused(text: str) -> None:
     """An agent that stops a run with one power."""
