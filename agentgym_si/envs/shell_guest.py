@@ -14,7 +14,7 @@ import stat
 from collections.abc import Sequence
 from typing import Any
 
-MAX_ENTRIES = 20_000
+MAX_ENTRIES = 5000
 MAX_FILE_BYTES = 8 << 20
 MAX_BYTES = 32 << 20
 """Bytes of all files together that are read back."""
@@ -49,19 +49,21 @@ def read_back(root: str, skip: Sequence[str] = ()) -> bytes:
     root = os.path.abspath(root)  # "." could not be entered where its own mode forbids it
     waiting = [""]
     room = MAX_BYTES
-    while waiting and len(rows) < MAX_ENTRIES:
+    while waiting and len(rows) <= MAX_ENTRIES:
         folder = waiting.pop()
         for name in _names(os.path.join(root, folder)):
             path = os.path.join(folder, name)
             if path in skip:
                 continue
+            if len(rows) > MAX_ENTRIES:
+                break
             row, data = _entry(root, path, room)
             rows.append(row)
             contents.append(data)
             room -= len(data)
             if row[1] == "folder":
                 waiting.append(path)
-    head = json.dumps({"entries": rows, "whole": not waiting})
+    head = json.dumps({"entries": rows, "whole": len(rows) <= MAX_ENTRIES})
     return b"".join([head.encode(), b"\n", *contents])
 
 
