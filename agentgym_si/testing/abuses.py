@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agentgym_si.errors import SandboxFileError
 from agentgym_si.sandboxes.base import ExecResult, Sandbox
-
-SOON_SECONDS = 2.0
-"""What a killed process has to be gone from the host's list."""
+from agentgym_si.testing.hosts import (
+    SOON_SECONDS,
+    assert_gone,
+    is_running,
+    new_mark,
+    own_addresses,
+    secret_of_the_host,
+)
 
 
 def _endless_loop(sandbox: Sandbox) -> None:
@@ -37,19 +36,19 @@ def _loop_that_catches_all(sandbox: Sandbox) -> None:
         "for number in range(1, 65):\n"
         "    try: signal.signal(number, signal.SIG_IGN)\n"
         "    except (OSError, ValueError): pass\n"
-        f"subprocess.Popen(['sleep', '{(mark := _mark())}'], start_new_session=True)\n"
+        f"subprocess.Popen(['sleep', '{(mark := new_mark())}'], start_new_session=True)\n"
         "while True:\n"
         "    try:\n        while True: pass\n"
         "    except BaseException: pass\n"
     )
     result = sandbox.exec(source, seconds=0.5)
     assert result.timed_out and result.state_lost, result
-    _assert_gone(mark)
+    assert_gone(mark)
 
 
 def _double_forked_daemon(sandbox: Sandbox) -> None:
     """A daemon lives on in its episode and not beyond; its deadline kills a program's."""
-    mark = _mark()
+    mark = new_mark()
     source = (
         "import os\n"
         "if os.fork() == 0:\n"
@@ -61,15 +60,15 @@ def _double_forked_daemon(sandbox: Sandbox) -> None:
     )
     assert sandbox.exec(source).exit_code == 0
     deadline = time.monotonic() + SOON_SECONDS
-    while not _running(mark) and time.monotonic() < deadline:
+    while not is_running(mark) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert _running(mark), "the daemon did not start: this check sees nothing"
+    assert is_running(mark), "the daemon did not start: this check sees nothing"
     sandbox.reset()
-    _assert_gone(mark)
-    other = _mark()
+    assert_gone(mark)
+    other = new_mark()
     script = f"(setsid sleep {other} &) ; while :; do :; done"
     assert sandbox.exec(["bash", "-c", script], seconds=0.5).timed_out
-    _assert_gone(other)
+    assert_gone(other)
 
 
 def _fork_bomb(sandbox: Sandbox) -> None:
@@ -143,7 +142,7 @@ def _network(sandbox: Sandbox) -> None:
         listener = threading.Thread(target=listen)
         listener.start()
         try:
-            hosts = sorted({"127.0.0.1", "172.17.0.1", "169.254.169.254", *_own_addresses()})
+            hosts = sorted({"127.0.0.1", "172.17.0.1", "169.254.169.254", *own_addresses()})
             result = sandbox.exec(
                 "import socket\n"
                 f"for host in {hosts!r}:\n"
@@ -162,7 +161,7 @@ def _network(sandbox: Sandbox) -> None:
 
 def _host_and_engine(sandbox: Sandbox) -> None:
     """Neither the host's processes, its files nor the engine's socket can be seen."""
-    with _secret_of_the_host() as (path, secret):
+    with secret_of_the_host() as (path, secret):
         source = (
             "import glob, os\n"
             f"seen = []\nfor name in glob.glob('/proc/[0-9]*/*') + [{path!r}, '/etc/shadow']:\n"
@@ -209,7 +208,7 @@ def _tampering_with_the_guest(sandbox: Sandbox) -> None:
 
 def _links_in_transfer(sandbox: Sandbox) -> None:
     """Reading and writing follow no link, leave the folder by no path, and hang on no pipe."""
-    with _secret_of_the_host() as (secret_path, secret):
+    with secret_of_the_host() as (secret_path, secret):
         sandbox.exec(
             "import os\n"
             f"os.symlink({secret_path!r}, 'file'); os.symlink('/', 'root'); os.mkfifo('pipe')\n"
@@ -362,53 +361,6 @@ def _folders_that_will_not_go(sandbox: Sandbox) -> None:
     )
     sandbox.reset()
     assert sandbox.exec("import os; print(os.listdir())").stdout == "[]\n"
-
-
-def _mark() -> str:
-    """Return an argument for `sleep` by which the process can be found."""
-    return f"3{secrets.randbelow(10**9):09d}.5"
-
-
-def _running(mark: str) -> bool:
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                if mark in (folder / "cmdline").read_bytes().decode(errors="replace").split("\0"):
-                    return True
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-    return False
-
-
-def _assert_gone(mark: str) -> None:
-    deadline = time.monotonic() + SOON_SECONDS
-    while _running(mark):
-        assert time.monotonic() < deadline, "a process of the episode lives on"
-        time.sleep(0.02)
-
-
-def _own_addresses() -> list[str]:
-    return [
-        str(found[4][0]) for found in socket.getaddrinfo(socket.gethostname(), 80, socket.AF_INET)
-    ]
-
-
-@contextmanager
-def _secret_of_the_host() -> Iterator[tuple[str, str]]:
-    """Lay out a file that anyone on the host can read, and a process that carries its text."""
-    secret = secrets.token_hex(8)
-    with tempfile.TemporaryDirectory(prefix="host-") as folder:
-        os.chmod(folder, 0o755)
-        path = Path(folder) / "secret"
-        path.write_text(secret)
-        path.chmod(0o644)
-        holder = subprocess.Popen(
-            [sys.executable, "-c", "import sys; sys.stdin.read()", secret], stdin=subprocess.PIPE
-        )
-        try:
-            yield str(path), secret
-        finally:
-            holder.communicate()
 
 
 ABUSES: Mapping[str, Callable[[Sandbox], None]] = {

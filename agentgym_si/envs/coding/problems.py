@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import threading
 from dataclasses import dataclass
 
 BUILTINS = frozenset(dir(builtins))
+_PARSING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -43,23 +45,29 @@ def relayed_names(tests: str, prelude: str, reference: str) -> list[str]:
 
     A builtin's name is among them where the reference defines it anew, as MBPP's `sum` does.
     """
-    used, bound = _names(ast.parse(tests))
-    bound |= _names(ast.parse(prelude))[1]
+    used, bound = _names(_parse(tests))
+    bound |= _names(_parse(prelude))[1]
     return sorted(used - bound - (BUILTINS - _defined(reference)))
 
 
 def without_definition(source: str, name: str) -> str:
     """Return a module's source without its top-level definition of `name`."""
-    tree = ast.parse(source)
+    tree = _parse(source)
     tree.body = [node for node in tree.body if getattr(node, "name", None) != name]
     return ast.unparse(tree)
 
 
 def imports_of(source: str) -> str:
     """Return the import statements at a module's top."""
-    tree = ast.parse(source)
+    tree = _parse(source)
     tree.body = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     return ast.unparse(tree)
+
+
+def _parse(source: str) -> ast.Module:
+    # In Python 3.11 two threads that parse at once can both fail (CPython issue 106905).
+    with _PARSING:
+        return ast.parse(source)
 
 
 def _names(tree: ast.AST) -> tuple[set[str], set[str]]:
@@ -81,5 +89,5 @@ def _names(tree: ast.AST) -> tuple[set[str], set[str]]:
 
 
 def _defined(source: str) -> set[str]:
-    body = ast.parse(source).body
+    body = _parse(source).body
     return {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
