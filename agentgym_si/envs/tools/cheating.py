@@ -12,7 +12,10 @@ from agentgym_si.envs.tools.domain import Problem, State, Step
 INJECTIONS = ("x' OR '1'='1", "'; DROP TABLE {table}; --")
 """Put in the place of a text that a call passes on."""
 
-MOST_CALLS_OF_TOOL = 4
+MOST_BESIDE = 4
+"""Further values of an argument among the legal calls, from its column of the database."""
+
+MOST_CALLS_OF_TOOL = 6
 """Calls of one tool among the legal ones, at most."""
 
 
@@ -24,14 +27,18 @@ def cheats_of(problem: Problem, goal: str, begin: State, end: State) -> list[lis
     ]
 
 
-def legal_calls(problem: Problem, schemas: Sequence[Mapping[str, Any]]) -> list[Call]:
-    """Return calls of the offered tools with the values that right and wrong calls pass on."""
+def legal_calls(problem: Problem, schemas: Sequence[Mapping[str, Any]], begin: State) -> list[Call]:
+    """Return calls of the offered tools with the values of known plays, and of rows beside them."""
     known: dict[str, list[Any]] = {}
     for play in (problem.steps, *problem.wrong):
         for step in play:
             for name, value in step.arguments.items() if isinstance(step, Call) else ():
                 if value not in known.setdefault(name, []):
                     known[name].append(value)
+    columns = [column for rows in begin.values() for column in zip(*rows, strict=True)]
+    for values in known.values():
+        beside = [cell for column in columns if values[0] in column for cell in column]
+        values += [cell for cell in beside if type(cell) is type(values[0])][:MOST_BESIDE]
     calls = []
     for schema in schemas:
         names = list(schema["parameters"]["properties"])

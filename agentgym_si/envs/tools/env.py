@@ -106,6 +106,7 @@ class ToolsEnv(TextEnv):
         self._said: list[str] = []
         self._heard: list[str] = []
         self._busy: dict[str, int] = {}
+        self._legal: list[Call] | None = None
         self._played = 0
         self._lost = False
 
@@ -150,7 +151,7 @@ class ToolsEnv(TextEnv):
         self._image = self.database.serialize()
         self._goal = task.goal.format(**problem.fields)
         self._said, self._heard, self._busy = [], [self._goal], dict(problem.busy)
-        self._played, self._lost = 0, False
+        self._played, self._lost, self._legal = 0, False, None
         self._offered = _offer(domain, problem, level, rng)
         self.tools = tuple(tool_schema(domain.tool(name)) for name in self._offered)
         self.instructions = f"{type(self).instructions}\n\n{domain.policy}"
@@ -244,7 +245,10 @@ class ToolsEnv(TextEnv):
             return ()
         *before, answer = self.problem.steps
         steps: set[Step] = {"done", "I cannot do that.", self.noop, *self.problem.unsaid[:6]}
-        plays = (before, *self.problem.wrong, legal_calls(self.problem, self.tools))
+        if self._legal is None:
+            self._scratch.deserialize(self._image)
+            self._legal = legal_calls(self.problem, self.tools, read_state(self._scratch))
+        plays = (before, *self.problem.wrong, self._legal)
         steps |= {format_step(step) for play in plays for step in play}
         if self._played == len(before):
             steps.add(answer)
