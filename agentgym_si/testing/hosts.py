@@ -23,6 +23,7 @@ def new_mark() -> str:
 
 
 def is_running(mark: str) -> bool:
+    """Say whether a process with that argument runs on the host."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
@@ -34,6 +35,7 @@ def is_running(mark: str) -> bool:
 
 
 def assert_gone(mark: str) -> None:
+    """Wait until no process with that argument runs; raises AssertionError."""
     deadline = time.monotonic() + SOON_SECONDS
     while is_running(mark):
         assert time.monotonic() < deadline, "a process of the episode lives on"
@@ -41,6 +43,7 @@ def assert_gone(mark: str) -> None:
 
 
 def own_addresses() -> list[str]:
+    """Return the addresses by which this host knows itself."""
     return [
         str(found[4][0]) for found in socket.getaddrinfo(socket.gethostname(), 80, socket.AF_INET)
     ]
