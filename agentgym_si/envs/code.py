@@ -25,6 +25,10 @@ from agentgym_si.types import Task
 
 SUBMIT = "submit()"
 BUNDLED = "bundled"
+MORE_TURNS = (
+    " You have {} answers. Each is tried on the public examples, and you are told what went wrong; "
+    "one that passes them all, the last one, or the one before submit() is handed in."
+)
 WRONG_DRAWS = 7
 """Programs of other problems among the candidates of a bundled one."""
 
@@ -61,7 +65,8 @@ class CodeEnv(TextEnv):
     )
     default_max_steps: ClassVar[int] = 1
     waits: ClassVar[bool] = True
-    examples: ClassVar[Sequence[str]] = ("noop()", "def f(x): return x + 1", SUBMIT)
+    # Programs only: with one turn, noop() would be truncated.
+    examples: ClassVar[Sequence[str]] = ("def f(x): return x + 1", "def f(xs): return xs[0]")
 
     def __init__(
         self,
@@ -88,6 +93,8 @@ class CodeEnv(TextEnv):
         read = [] if suite == BUNDLED else read_suite(suite, data)
         self._problems = {problem.id: problem for problem in read}
         self._turns = turns
+        if turns > 1:
+            self.instructions += MORE_TURNS.format(turns)
         self._settings = (sandbox, limits or Limits(), reuse, image)
         self._judge: Judge | None = None
         self._answer: str | None = None

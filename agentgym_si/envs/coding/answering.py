@@ -11,7 +11,7 @@ import builtins
 import operator
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from agentgym_si.envs.coding import values
@@ -63,14 +63,20 @@ class Answer:
         return self._write(("", ""))
 
     def serve(self, request: bytes) -> bytes:
-        """Do what is asked; return ("value", it, changed arguments) or ("error", type, text)."""
+        """Do what is asked; return ("value", it, changed) or ("error", type, text), written.
+
+        `changed` is None, or the arguments after the call and whether containers inside them are
+        no longer where they were.
+        """
         try:
             operation, arguments, named = values.load(request, self._resolve)
-            before = self._write([arguments, named])
+            given = [*arguments, *named.values()]
+            before, inside = self._write(given), list(_inside(given))
             value = OPERATIONS[operation](*arguments, **named)
-            after = self._write([arguments, named])
-            changed = None if before == after else [arguments, named]
-            return self._write(("value", value, changed))
+            if before == self._write(given):
+                return self._write(("value", value, None))
+            moved = [id(each) for each in inside] != [id(each) for each in _inside(given)]
+            return self._write(("value", value, (given, moved)))
         except BaseException as error:
             return self._write(("error", *_described(error)))
 
@@ -95,6 +101,15 @@ class Answer:
             return self._module.__dict__[key]
         except KeyError:
             raise NameError(f"name {key!r} is not defined") from None
+
+
+def _inside(value: object, depth: int = values.MAX_DEPTH) -> Iterator[object]:
+    """Yield every container inside a list, tuple or dictionary, in order."""
+    if depth and isinstance(value, list | tuple | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            if isinstance(each, list | tuple | dict | set | bytearray):
+                yield each
+                yield from _inside(each, depth - 1)
 
 
 def _compiled(stub: str, text: str, entry_point: str) -> types.CodeType:

@@ -130,7 +130,7 @@ class Relay:
         if read[0] == "error":
             raise _as_raised(operation, read[1], read[2])
         if read[2] is not None:
-            _bring_up_to_date([list(arguments), named], read[2])
+            _apply([*arguments, *named.values()], read[2])
         return read[1]
 
 
@@ -157,18 +157,26 @@ def _as_raised(operation: str, name: Any, text: Any) -> BaseException:
         return RuntimeError(f"{name}: {text}")
 
 
-def _bring_up_to_date(mine: Any, now: Any) -> None:
-    """Change lists, dictionaries and sets in place to what they are in the answer's box."""
+def _apply(mine: list[Any], changed: Any) -> None:
+    """Bring the containers among the arguments of a call to what they are in the answer's box."""
+    if type(changed) is not tuple or len(changed) != 2 or type(changed[0]) is not list:
+        raise values.BadValue(f"expected changed arguments, got {type(changed).__name__}")
+    for old, new in zip(mine, changed[0], strict=True):
+        _bring_up_to_date(old, new, deep=changed[1] is False)
+
+
+def _bring_up_to_date(mine: Any, now: Any, *, deep: bool) -> None:
+    """Change a container in place to `now`; where `deep`, those inside it stay the same objects."""
     if type(mine) is not type(now):
         return
-    if type(mine) is list:
-        mine[:] = _merged(mine, now)
+    if type(mine) is list or type(mine) is tuple:
+        kept = [_kept(old, new, deep) for old, new in zip(mine, now)]  # noqa: B905
+        if type(mine) is list:
+            mine[:] = kept + now[len(kept) :]
     elif type(mine) is dict:
-        merged = {key: _merged([mine.get(key)], [value])[0] for key, value in now.items()}
+        merged = {key: _kept(mine.get(key), value, deep) for key, value in now.items()}
         mine.clear()
         mine.update(merged)
-    elif type(mine) is tuple:
-        _merged(list(mine), list(now))
     elif type(mine) is set:
         mine.clear()
         mine.update(now)
@@ -176,14 +184,14 @@ def _bring_up_to_date(mine: Any, now: Any) -> None:
         mine[:] = now
 
 
-def _merged(mine: list[Any], now: list[Any]) -> list[Any]:
-    """Return `now` with my own containers, brought up to date, in the places where they stood."""
-    kept = list(now)
-    for place, (old, new) in enumerate(zip(mine, now)):  # noqa: B905  (lengths may differ)
-        if type(old) is type(new) and type(old) in (list, dict, set, bytearray, tuple):
-            _bring_up_to_date(old, new)
-            kept[place] = old if type(old) is not tuple else new
-    return kept
+def _kept(old: Any, new: Any, deep: bool) -> Any:
+    """Return `old`, brought up to date, where it is such a container as `new` is; else `new`."""
+    if not deep or type(old) is not type(new) or type(old) not in (list, dict, set, bytearray):
+        if deep and type(old) is tuple:
+            _bring_up_to_date(old, new, deep=True)
+        return new
+    _bring_up_to_date(old, new, deep=True)
+    return old
 
 
 # Jobs ---------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
+import marshal
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -231,11 +232,14 @@ def _ship(box: Sandbox, module: str) -> None:
 
 @functools.cache
 def _shipped(module: str) -> str:
+    """Return the snippet that loads them, from bytecode where the box has this Python."""
     sources = []
     for name in ("values", module):
         spec = importlib.util.find_spec(f"{PACKAGE}.{name}")
         assert spec is not None and spec.origin is not None
-        sources.append((f"{PACKAGE}.{name}", Path(spec.origin).read_text(encoding="utf-8")))
+        source = Path(spec.origin).read_text(encoding="utf-8")
+        code = marshal.dumps(compile(source, spec.name, "exec", dont_inherit=True))
+        sources.append((spec.name, source, code))
     parts = PACKAGE.split(".")
     packages = [".".join(parts[: end + 1]) for end in range(len(parts))]
     start = (
@@ -243,10 +247,12 @@ def _shipped(module: str) -> str:
         "agentgym_call, agentgym_answer = agentgym_host.call, Answer()\n"
     )
     return (
-        "import sys, types\n"
+        "import marshal, sys, types, _frozen_importlib_external as e\n"
+        f"same = e.MAGIC_NUMBER == {importlib.util.MAGIC_NUMBER!r}\n"
         f"for n in {packages!r}:\n"
         " m = sys.modules.setdefault(n, types.ModuleType(n)); m.__path__ = []\n"
-        f"for n, s in {sources!r}:\n"
-        " m = types.ModuleType(n); sys.modules[n] = m; exec(compile(s, n, 'exec'), m.__dict__)\n"
+        f"for n, s, c in {sources!r}:\n"
+        " m = types.ModuleType(n); sys.modules[n] = m\n"
+        " exec(marshal.loads(c) if same else compile(s, n, 'exec'), m.__dict__)\n"
         + (start if module == "answering" else "")
     )

@@ -160,7 +160,7 @@ class _Reader:
 
 _READERS: dict[str, Callable[..., Any]] = {
     "i": lambda text: int(text, 16),
-    "c": complex,
+    "c": lambda real, imaginary: complex(real, imaginary),
     "b": bytes.fromhex,
     "a": bytearray.fromhex,
     "n": lambda text: Decimal(text),
