@@ -86,6 +86,8 @@ def time_all(rounds: int, peers: dict[str, Callable[[], Sandbox]]) -> dict[str, 
     try:
         for box in (*boxes.values(), *others.values()):
             box.reset()
+            if (seen := box.exec("print(6 * 7)")).stdout != "42\n":
+                raise SystemExit(f"{box.tier} does not run a snippet: {seen}")
         for _ in range(rounds):
             for name, box in boxes.items():
                 for _ in range(10):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import secrets
 import select
 import shutil
 import signal
@@ -30,6 +31,8 @@ from agentgym_si.sandboxes.ownership import is_gone, owner
 logger = logging.getLogger(__name__)
 
 NOBODY = 65534
+FIRST_USER = 0x60000000
+"""The first of the users that Landlock boxes run as; no system gives its users such numbers."""
 WORK = "/work"
 ENVIRONMENT: Mapping[str, str] = {
     "HOME": "/tmp",
@@ -61,13 +64,17 @@ class PipeChannel:
         command: argv of the guest or of what wraps it.
         environment: all of its environment.
         folder: a folder of the host's that goes when the guest does, or None.
+        user: who it runs as where we are root; None for nobody.
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        folder: Path | None = None,
+        user: int | None = None,
     ) -> None:
         self._folder = folder
-        nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _is_root() else {}
         try:
             self._process = subprocess.Popen(
                 command,
@@ -78,7 +85,7 @@ class PipeChannel:
                 cwd="/",
                 start_new_session=True,
                 bufsize=0,
-                **nobody,  # type: ignore[call-overload]
+                **_identity(user or NOBODY),  # type: ignore[call-overload]
             )
         except OSError as error:
             self._remove_folder()
@@ -223,6 +230,8 @@ class LandlockLauncher:
         """Start a box; raises SandboxError."""
         python, prefix = find_python()
         _sweep_once()
+        # The kernel counts processes by user: one of its own for each box, where we may choose.
+        user = FIRST_USER + secrets.randbelow(1 << 24)
         folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
         (folder / OWNER_FILE).write_text(owner())
         for name in ("work", "tmp"):
@@ -230,7 +239,7 @@ class LandlockLauncher:
         if _is_root():
             os.chmod(folder, 0o711)
             for name in ("work", "tmp"):
-                os.chown(folder / name, NOBODY, NOBODY)
+                os.chown(folder / name, user, user)
         settings = guest_settings(
             limits,
             self.tier,
@@ -243,7 +252,7 @@ class LandlockLauncher:
         )
         temporary = str(folder / "tmp")
         environment = {**ENVIRONMENT, "HOME": temporary, "TMPDIR": temporary}
-        return PipeChannel(guest_command(python, settings), environment, folder)
+        return PipeChannel(guest_command(python, settings), environment, folder, user)
 
     def close(self) -> None:
         """Do nothing: a launcher holds nothing."""
@@ -283,7 +292,6 @@ def find_python() -> tuple[str, tuple[str, ...]]:
 
 
 def _runs(python: str) -> bool:
-    nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if _is_root() else {}
     try:
         done = subprocess.run(
             [python, "-s", "-P", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"],
@@ -292,7 +300,7 @@ def _runs(python: str) -> bool:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=30,
-            **nobody,  # type: ignore[call-overload]
+            **_identity(NOBODY),  # type: ignore[call-overload]
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
@@ -341,6 +349,11 @@ def _bind(path: str) -> list[str]:
     if os.path.islink(path) and os.path.isdir(path):
         return ["--symlink", os.readlink(path), path]
     return ["--ro-bind", path, path] if os.path.exists(path) else []
+
+
+def _identity(user: int) -> dict[str, object]:
+    """Return what makes a root's child that user, with no groups beside its own."""
+    return {"user": user, "group": user, "extra_groups": []} if _is_root() else {}
 
 
 def _is_root() -> bool:

@@ -37,10 +37,13 @@ def build_peer_image(python: Path, base: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         ignored = shutil.ignore_patterns("pip", "setuptools", "pygments", "__pycache__")
         shutil.copytree(site, Path(folder) / "site", ignore=ignored)
+        server = '#!/bin/sh\nexec python3 -m swerex.server "$@"\n'
+        (Path(folder) / "swerex-remote").write_text(server)
+        (Path(folder) / "swerex-remote").chmod(0o755)
         (Path(folder) / "Dockerfile").write_text(
-            f"FROM {base}\nUSER root\nCOPY site /opt/site\nENV PYTHONPATH=/opt/site\n"
-            "RUN printf '#!/bin/sh\\nexec python3 -m swerex.server \"$@\"\\n' "
-            "> /usr/local/bin/swerex-remote && chmod +x /usr/local/bin/swerex-remote "
+            f"FROM {base}\nUSER root\nENV PYTHONPATH=/opt/site\nCOPY site /opt/site\n"
+            "COPY swerex-remote /usr/local/bin/\n"
+            "RUN ln -s $(command -v python3) /usr/local/bin/python "
             "&& python3 -m compileall -q /opt/site || true\n"
         )
         build = ["docker", "build", "--quiet", "-t", IMAGE, folder]
@@ -83,6 +86,8 @@ class PeerSandbox:
                 "sys.exit(done.returncode)"
             )
         answer = self._ask({"op": "exec", "code": code, "seconds": seconds or 10.0})
+        if answer["stdout"] and not answer["stdout"].endswith("\n"):
+            answer["stdout"] += "\n"  # SWE-ReX strips it
         return ExecResult(**answer)
 
     def read(self, path: str) -> bytes:
