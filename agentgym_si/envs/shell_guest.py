@@ -14,7 +14,7 @@ import stat
 from collections.abc import Sequence
 from typing import Any
 
-MAX_ENTRIES = 5000
+MAX_ENTRIES = 2000
 MAX_FILE_BYTES = 8 << 20
 MAX_BYTES = 32 << 20
 """Bytes of all files together that are read back."""
@@ -35,7 +35,8 @@ def lay_out(root: str, entries: Sequence[tuple[str, str, int, int | None, str]])
             os.chmod(full, mode)
     for path, _, _, modified, _ in reversed(entries):  # a folder's time last: its files change it
         if modified is not None:
-            os.utime(os.path.join(root, path), (modified, modified), follow_symlinks=False)
+            full = os.path.join(root, path)
+            os.utime(full, (os.lstat(full).st_atime, modified), follow_symlinks=False)
 
 
 def read_back(root: str, skip: Sequence[str] = ()) -> bytes:

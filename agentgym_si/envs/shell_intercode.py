@@ -37,9 +37,17 @@ ENVIRONMENT = (
     "HOME=/root",
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 )
-RUNNER = f'cd -- "$1" && shift && exec env -i {" ".join(ENVIRONMENT)} "$@" 2>&1'
+NO_FOLDER = (
+    "OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd "
+    '("%s") set in config.json failed: no such file or directory: unknown\\r\\n'
+)
+# Through a pipe, so that it ends when all that may print has ended, as the official one does.
+RUNNER = (
+    f'set -o pipefail; cd -- "$1" 2> /dev/null || {{ printf \'{NO_FOLDER}\' "$1"; exit 126; }}; '
+    f'shift; env -i {" ".join(ENVIRONMENT)} "$@" 2>&1 | cat'
+)
 DAY = 86_400
-SKIPPED = (*IGNORED, ".git")
+SKIPPED = (*IGNORED, ".git", "lib32", "lib64", "libx32")
 """Folders of "/" that are not compared."""
 
 _FOLDERS = "boot home media opt root run srv sys var/log .git"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ IGNORED = frozenset(_IGNORED.split())
 PART = 0.33
 NEW = ("A", "??", "C")
 """The kinds of change whose content is compared."""
+
+MAX_LINKS = 8
 
 _TOKEN = re.compile(r"(?u)\b\w\w+\b")
 
@@ -116,13 +119,30 @@ def _prefixes(path: str) -> list[tuple[list[str], int]]:
     return [(parts, depth) for depth in range(1, len(parts))]
 
 
-def _below(tree: Tree, path: str) -> dict[str, tuple[str, bytes | None]]:
-    """Return kind and content of what is at a path of `status`, or below it."""
+def _below(tree: Tree, path: str) -> dict[str, object]:
+    """Return the content of what is at a path of `status`, or below it; links are followed."""
     return {
-        name: (node.kind, node.data)
-        for name, node in tree.items()
+        name: _content(tree, name)
+        for name in tree
         if _quoted(name) == path or (path.endswith("/") and name.startswith(path))
     }
+
+
+def _content(tree: Tree, name: str) -> object:
+    """Return a file's bytes; of a link those of its target, of one to a folder all in it."""
+    for _ in range(MAX_LINKS):
+        node = tree[name]
+        if node.kind != "link":
+            return node.data
+        target = (node.data or b"").decode(errors="surrogateescape")
+        target = os.path.normpath(os.path.join("/", os.path.dirname(name), target)).lstrip("/")
+        if target not in tree:
+            inside = {
+                path: node.data for path, node in tree.items() if path.startswith(f"{target}/")
+            }
+            return inside or target
+        name = target
+    return name
 
 
 def _quoted(path: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ quilt radio saddle table umbrella vase wallet yarn bottle clock drum fan
 _WORDS = {"train": _TRAIN.split(), "test": _TEST.split()}
 SPLITS = tuple(_WORDS)
 
+T = TypeVar("T")
+
 
 class Draw:
     """Draws names that are all different, and texts, from one split's words."""
@@ -32,7 +35,7 @@ class Draw:
     def __init__(self, rng: np.random.Generator, split: str) -> None:
         words = _WORDS[split]
         self.rng = rng
-        self.words = [words[number] for number in rng.permutation(len(words))]
+        self.words: list[str] = [words[number] for number in rng.permutation(len(words))]
         self.split = split
 
     def name(self, ending: str = "") -> str:
@@ -299,7 +302,7 @@ def unpack_archive(draw: Draw) -> _Change:
     goal = draw.say(
         f"Extract the tar archive {name} here and keep it", f"Unpack {name}; leave it in place"
     )
-    files = {name: Node(data=archive), **draw.others()}
+    files: dict[str, str | Node] = {name: Node(data=archive), **draw.others()}
     return _Change(goal, files, [f"tar -xf {name}"], [name], inside)
 
 
@@ -367,7 +370,8 @@ def draw_problem(family: str, split: str, rng: np.random.Generator) -> Problem:
     """Return a family's problem as the generator draws it."""
     change = FAMILIES[family](Draw(rng, split))
     before = with_folders(text_tree({}, change.folders) | _nodes(change.files))
-    after: dict[str, Node | Archive] = {**before, **_nodes(change.new or {})}
+    after: dict[str, Node | Archive] = {**before}
+    after.update(_nodes(change.new or {}))
     for path in change.gone:
         del after[path]
     end = ". Answer with submit(...)." if change.answer else "."
@@ -381,7 +385,7 @@ def draw_problem(family: str, split: str, rng: np.random.Generator) -> Problem:
     )
 
 
-def _nodes(files: Mapping[str, Node | Archive | str]) -> dict[str, Node | Archive]:
+def _nodes(files: Mapping[str, T | str]) -> dict[str, T | Node]:
     return {
         path: Node(data=value.encode()) if isinstance(value, str) else value
         for path, value in files.items()

@@ -17,7 +17,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     found = probe(request.param)
     if not found.works:
         pytest.skip(f"{request.param}: {found.why}")
-    with open_sandbox(request.param, Limits(seconds=5)) as opened:
+    with open_sandbox(request.param, Limits(seconds=20)) as opened:
         yield opened
 
 
