@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,7 +36,9 @@ def judge() -> Iterator[Judge]:
 
 def problem(tests: str, **more: Any) -> Problem:
     settings: dict[str, Any] = {"id": "p", "prompt": "", "entry_point": "f", "reference": ""}
-    return Problem(tests=tests, **settings | more)
+    settings |= more
+    names = relayed_names(tests, settings.get("prelude", ""), settings["reference"])
+    return Problem(tests=tests, relayed=names, **settings)
 
 
 RELAYED = (
@@ -185,7 +186,7 @@ def test_an_answer_that_breaks_its_boxes_is_wrong() -> None:
     asked = problem("assert f('fall ' + 'apart') == 1\n")
     judged = judge.test(asked, "def f(x): return 1")
     assert judged == (False, "your program broke its sandbox")
-    assert judge.test(replace(asked, tests="assert f(2) == 1"), "def f(x): return 1").passed
+    assert judge.test(problem("assert f(2) == 1"), "def f(x): return 1").passed
     judge.close()
 
 
@@ -204,5 +205,5 @@ def test_names_of_the_answer() -> None:
     tests = (
         "import math\ndef check(g):\n    for i in [1]:\n        assert g(i, k=math.pi) == len(h)\n"
     )
-    assert relayed_names(tests + "check(f)", "h = 1", "") == ["f"]
-    assert relayed_names("assert sum(1, 2) == len([])", "", "def sum(a, b): pass") == ["sum"]
+    assert relayed_names(tests + "check(f)", "h = 1", "") == ("f",)
+    assert relayed_names("assert sum(1, 2) == len([])", "", "def sum(a, b): pass") == ("sum",)

@@ -75,6 +75,7 @@ def _problem(
         entry_point="f",
         reference=reference,
         tests="\n".join(f"assert {source} == {wanted}" for source, wanted in asked),
+        relayed=("f",),
         examples=tuple(asked[:PUBLIC]),
         stub=stub,
     )

@@ -24,6 +24,8 @@ class Problem:
     """An answer that passes, as the agent would write it."""
     tests: str
     """Source whose run to the end is the verdict; names it does not define are the answer's."""
+    relayed: tuple[str, ...]
+    """Names that the tests take from the answer (see `relayed_names`)."""
     examples: tuple[tuple[str, str], ...] = ()
     """Public (expression, wanted value) pairs: what an agent may try its program on."""
     stub: str = ""
@@ -34,20 +36,15 @@ class Problem:
     """Source that runs in the tests' box before the tests: helpers and imports they rely on."""
     split: str = "test"
 
-    @property
-    def relayed(self) -> list[str]:
-        """Names that the tests take from the answer."""
-        return relayed_names(self.tests, self.prelude, self.reference)
 
-
-def relayed_names(tests: str, prelude: str, reference: str) -> list[str]:
+def relayed_names(tests: str, prelude: str, reference: str) -> tuple[str, ...]:
     """Return the names that `tests` uses and neither it, `prelude` nor Python defines.
 
     A builtin's name is among them where the reference defines it anew, as MBPP's `sum` does.
     """
     used, bound = _names(_parse(tests))
     bound |= _names(_parse(prelude))[1]
-    return sorted(used - bound - (BUILTINS - _defined(reference)))
+    return tuple(sorted(used - bound - (BUILTINS - _defined(reference))))
 
 
 def without_definition(source: str, name: str) -> str:

@@ -95,10 +95,8 @@ class Judge:
             return Judgement(False, "your program broke its sandbox")
 
     def _judge_once(self, pair: _Pair, problem: Problem, text: str, job: str) -> Judgement:
-        pair.answering.reset()
-        pair.testing.reset()
-        _ship(pair.answering, "answering")
-        _ship(pair.testing, "proxies")
+        _prepare(pair.answering, "answering")
+        _prepare(pair.testing, "proxies")
         answer = _Answer(pair.answering, self._seconds)
         loaded = answer.ask("load", problem.given, problem.stub, text, problem.entry_point)
         if loaded is None:
@@ -223,8 +221,12 @@ def _read_error(reply: bytes) -> tuple[str, str]:
     return kind[:MAX_SHOWN], " ".join(ADDRESS.sub("", told).split())[:MAX_SHOWN]
 
 
-def _ship(box: Sandbox, module: str) -> None:
-    """Load this package's `values` and `module` into a box's interpreter."""
+def _prepare(box: Sandbox, module: str) -> None:
+    """Empty a box, then load this package's `values` and `module` into its interpreter."""
+    try:
+        box.reset()
+    except SandboxError:  # it died while nobody used it, so this is a new one
+        box.reset()
     result = box.exec(_shipped(module))
     if result.exit_code != 0:
         raise SandboxError(f"the box could not load {module}: {result.stderr[-300:]}")

@@ -12,11 +12,18 @@ import doctest
 import gzip
 import json
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agentgym_si.envs.coding.problems import BUILTINS, Problem, imports_of, without_definition
+from agentgym_si.envs.coding.problems import (
+    BUILTINS,
+    Problem,
+    imports_of,
+    relayed_names,
+    without_definition,
+)
 from agentgym_si.errors import BadInput
 
 Row = Mapping[str, Any]
@@ -83,7 +90,9 @@ def read_suite(suite: str, data: str | Path | None) -> list[Problem]:
     problems = []
     for number, row in enumerate(_rows(path), 1):
         try:
-            problems.append(READERS[suite](row))
+            with warnings.catch_warnings():  # of old programs' backslashes
+                warnings.simplefilter("ignore")
+                problems.append(READERS[suite](row))
         except (KeyError, TypeError, ValueError, SyntaxError, StopIteration) as error:
             raise BadInput(
                 f"{path.name}, row {number}: expected a row of {suite}, got "
@@ -123,12 +132,14 @@ def read_humaneval(row: Row) -> Problem:
     prompt, entry = row["prompt"], row["entry_point"]
     whole = prompt + row["canonical_solution"]
     helpers = without_definition(whole, entry)
+    tests = f"{row['test']}\ncheck({entry})\n"
     return Problem(
         id=row["task_id"],
         prompt=prompt,
         entry_point=entry,
         reference=whole,
-        tests=f"{row['test']}\ncheck({entry})\n",
+        tests=tests,
+        relayed=relayed_names(tests, helpers, whole),
         examples=_examples(whole, entry),
         stub=prompt,
         given=helpers,
@@ -143,13 +154,15 @@ def read_mbpp(row: Row) -> Problem:
     code = row["code"].replace("\r\n", "\n")
     imports = "\n".join([*row.get("test_imports", ()), imports_of(code)])
     hidden = row.get("test") or "\n".join([row.get("test_setup_code", ""), *tests])
+    hidden = hidden.replace("\r\n", "\n")
     question = row.get("text") or row["prompt"]
     return Problem(
         id=f"MBPP/{number}",
         prompt=f"{question}\nYour program has to pass:\n{tests[0]}\n",
         entry_point=_called(tests[0], code),
         reference=code,
-        tests=hidden.replace("\r\n", "\n"),
+        tests=hidden,
+        relayed=relayed_names(hidden, imports, code),
         examples=(_as_example(tests[0]),) if not row.get("test_setup_code") else (),
         prelude=imports,
         split=_mbpp_split(number),
@@ -163,17 +176,21 @@ def read_quixbugs(row: Row) -> Problem:
     tree.body = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
     # `if pytest.use_correct: from correct_python_programs…`: the program is the answer's here.
     tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
+    tests = f"{ast.unparse(tree)}\nrun_all(globals())\n"
     cases = json.dumps(row.get("json_testcases") or [])
+    prelude = (
+        f"{PYTEST}\nimport json\ndef load_json_testcases(name): return json.loads({cases!r})\n"
+    )
     return Problem(
         id=name,
         prompt=f"This program is wrong in one line. Mend it:\n{row['buggy'].strip()}\n",
         entry_point=name,
         reference=row["correct"],
-        tests=f"{ast.unparse(tree)}\nrun_all(globals())\n",
+        tests=tests,
+        relayed=relayed_names(tests, prelude, row["correct"]),
         examples=_examples(row["buggy"], name),
         given=NODE,
-        prelude=f"{PYTEST}\nimport json\ndef load_json_testcases(name):\n"
-        f"    return json.loads({cases!r})\n",
+        prelude=prelude,
     )
 
 
