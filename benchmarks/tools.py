@@ -7,8 +7,8 @@ Peer: the stateful classes and the multi-turn checker of the Berkeley Function-C
 each dialogue's own reference calls as the answer, in the interpreter that `--peer` names, made by
 `python -m venv peer && peer/bin/pip install --no-deps bfcl-eval`. Both sides carry the solution
 out twice, for the agent and for comparison, and compare states; ours also parses every action,
-checks schemas, and fills a fresh database. Both are timed in turn
-in seconds of CPU time, and the best of the rounds counts.
+checks schemas, and fills a fresh database. Both are timed in turn, in seconds of CPU time, and the
+best of the rounds counts.
 
 The last line is one JSON object: tasks distinct distinct_goals solved replayed
 episodes_per_second steps_per_second peer_episodes_per_second peer_steps_per_second
