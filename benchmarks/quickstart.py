@@ -35,17 +35,20 @@ ARMS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--config", type=Path, help="another job than the main one")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="two seeds of a smaller job")
-    parser.add_argument("--out", type=Path, default=Path("runs/benchmark-quickstart"))
+    parser.add_argument("--out", type=Path, help="default: runs/benchmark-NAME of the config")
     parser.add_argument("--plot", type=Path, help="draw curve and gains into this file")
     arguments = parser.parse_args()
-    config = load_config()
+    config = load_config(arguments.config)
+    name = arguments.config.stem if arguments.config else "quickstart"
     count = arguments.seeds
     if arguments.quick:
         count, config = min(count, 2), smaller(config)
-    out = arguments.out / ("quick" if arguments.quick else "full")
+    out = arguments.out or Path(f"runs/benchmark-{name}")
+    out = out / ("quick" if arguments.quick else "full")
     results = []
     for seed in range(arguments.first_seed, arguments.first_seed + count):
         results.append(run_seed(override(config, {"seed": seed}), out))

@@ -18,6 +18,7 @@ fi
 if ! docker info >/dev/null 2>&1; then
     echo "sandboxes: starting an engine"
     setsid dockerd >/tmp/dockerd.log 2>&1 </dev/null &
+    echo $! >.ci/dockerd.pid  # whoever wants it to end when the work is done finds it here
     for _ in $(seq 60); do
         docker info >/dev/null 2>&1 && break
         sleep 0.5
