@@ -183,9 +183,9 @@ def test_an_answer_that_breaks_its_boxes_is_wrong() -> None:
     if not probe("bubblewrap").works:
         pytest.skip(probe("bubblewrap").why)
     judge = Judge(lambda: Fragile(BubblewrapLauncher()), 2.0)
-    asked = problem("assert f('fall ' + 'apart') == 1\n")
-    judged = judge.test(asked, "def f(x): return 1")
-    assert judged == (False, "your program broke its sandbox")
+    for tests in ("assert f('fall ' + 'apart') == 1", "assert f('fall apart') == 1"):
+        judged = judge.test(problem(tests), "def f(x): return 1")  # in its box, in the tests'
+        assert judged == (False, "your program broke its sandbox")
     assert judge.test(problem("assert f(2) == 1"), "def f(x): return 1").passed
     judge.close()
 

@@ -86,12 +86,12 @@ class Judge:
             for _ in range(TRIES):
                 try:
                     return self._judge_once(pair, problem, text, job)
-                except _AnswerBroke:
+                except _BoxBroke:
                     continue
-            # Twice in a row: the answer's doing, if the box works without it.
-            pair.answering.reset()
-            if pair.answering.exec("print(6 * 7)").stdout != "42\n":
-                raise SandboxError("a box in which only print(6 * 7) ran did not print 42")
+            for box in pair:  # twice in a row: the answer's doing, if they work without it
+                box.reset()
+                if box.exec("print(6 * 7)").stdout != "42\n":
+                    raise SandboxError("a box in which only print(6 * 7) ran did not print 42")
             return Judgement(False, "your program broke its sandbox")
 
     def _judge_once(self, pair: _Pair, problem: Problem, text: str, job: str) -> Judgement:
@@ -114,9 +114,12 @@ class Judge:
 
         source = f"from agentgym_host import call\nfrom {PACKAGE}.proxies import *\n{job}"
         seconds = self._seconds + TESTS_SECONDS
-        result = pair.testing.exec(source, seconds=seconds, on_call=on_call)
+        try:
+            result = pair.testing.exec(source, seconds=seconds, on_call=on_call)
+        except SandboxError as error:
+            raise _BoxBroke from error
         if answer.broke:
-            raise _AnswerBroke
+            raise _BoxBroke
         if answer.dead:
             return Judgement(False, answer.dead)
         if verdict:
@@ -165,8 +168,8 @@ def _close_all(pairs: list[_Pair]) -> None:
         pair.testing.close()
 
 
-class _AnswerBroke(Exception):
-    """The answer's box failed while the answer ran."""
+class _BoxBroke(Exception):
+    """A box failed while the answer ran."""
 
 
 class _Answer:
@@ -198,7 +201,7 @@ class _Answer:
         except SandboxError as error:
             self.dead, self.broke = "your program broke its sandbox", True
             if function == "load":
-                raise _AnswerBroke from error
+                raise _BoxBroke from error
             return None
         self._left -= result.seconds
         if result.timed_out or self._left <= 0:
