@@ -1,4 +1,4 @@
-"""InterCode (bash): what the official environment gave for commands, and what ours gives for them."""
+"""InterCode (bash): what the official environment gave for commands, and what ours gives."""
 
 from __future__ import annotations
 

@@ -74,3 +74,22 @@ def test_the_reward_has_three_parts(
     told = compare(BEFORE, BEFORE | found, BEFORE | {"new": Node(data=b"1")}, output, "tea")
     assert tuple(told["parts"].values()) == parts
     assert told["official_reward"] == pytest.approx(0.01 + sum(parts))
+
+
+@pytest.mark.parametrize(
+    ("target", "gold", "part"),
+    [
+        (b"bed/a.txt", Node(data=b"a"), 0.33),
+        (b"/bed/../bed/a.txt", Node(data=b"a"), 0.33),
+        (b"bed/run.sh", Node(data=b"a"), 0.0),
+        (b"bed", Node("link", b"/bed"), 0.33),
+        (b"nowhere", Node("link", b"elsewhere"), 0.0),
+        (b"new", Node(data=b"a"), 0.0),
+    ],
+)
+def test_new_links_are_compared_by_what_they_lead_to(
+    target: bytes, gold: Node, part: float
+) -> None:
+    """A link to a file that counts as another content, a link to itself that never ends."""
+    told = compare(BEFORE, BEFORE | {"new": Node("link", target)}, BEFORE | {"new": gold}, "", "")
+    assert told["parts"]["file_changes"] == part
