@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from agentgym_si.errors import AgentGymError
 
 ENV_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "agentgym_si/Code-v0": ("sandbox",),
+    "agentgym_si/FunctionCalling-v0": ("bfcl_eval", "mpmath"),
     "agentgym_si/LongHorizon-v0": (),
     "agentgym_si/MiniWoB-v0": ("playwright", "miniwob", "browser"),
-    "agentgym_si/Code-v0": ("sandbox",),
     "agentgym_si/Shell-v0": ("sandbox",),
+    "agentgym_si/Tools-v0": (),
 }
 
 EXTRAS: Mapping[str, str] = {
@@ -26,6 +28,12 @@ EXTRAS: Mapping[str, str] = {
     "matplotlib": "view",
 }
 """The extra that brings each package."""
+
+COMMANDS: Mapping[str, str] = {
+    "bfcl_eval": "pip install --no-deps bfcl-eval",  # what it asks for beside is for its own jobs
+    "mpmath": "pip install mpmath",
+}
+"""What installs a package that no extra brings."""
 
 
 def missing_needs(env_id: str) -> tuple[list[str], str]:
@@ -44,7 +52,8 @@ def check_need(need: str) -> str:
     if need in special:
         return special[need]()
     if importlib.util.find_spec(need) is None:
-        return f"{need} is not installed: pip install 'agentgym-si[{EXTRAS[need]}]'"
+        command = COMMANDS.get(need) or f"pip install 'agentgym-si[{EXTRAS[need]}]'"
+        return f"{need} is not installed: {command}"
     return ""
 
 

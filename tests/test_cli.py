@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from agentgym_si.envs import ENTRY_POINTS
+
 HORIZON = "agentgym_si/LongHorizon-v0"
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,7 +44,7 @@ def refused(message: str, *arguments: str, cwd: Path | None = None) -> None:
 
 def test_envs_lists_every_registered_id() -> None:
     listed = {row["id"]: row for row in output("envs")["environments"]}
-    assert set(listed) == {HORIZON, "agentgym_si/MiniWoB-v0"}
+    assert set(listed) == set(ENTRY_POINTS)
     assert listed[HORIZON]["ready"] and listed[HORIZON]["tasks"] > 10
 
 

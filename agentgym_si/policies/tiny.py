@@ -30,9 +30,9 @@ except ImportError as error:
 PAD, END = "<|pad|>", "<|end|>"
 ROLES = ("<|system|>", "<|tools|>", "<|user|>", "<|assistant|>")
 
+TOOLS = "{% if tools %}{{ '<|tools|>' + (tools | tojson) }}{% endif %}"
 CHAT_TEMPLATE = (
-    "{% if tools %}{{ '<|tools|>' + (tools | tojson) }}{% endif %}"
-    "{% for message in messages %}"
+    TOOLS + "{% for message in messages %}"
     "{% if message.role == 'assistant' %}"
     "{{ '<|assistant|>' }}{% generation %}{{ message.content + '<|end|>' }}{% endgeneration %}"
     "{% else %}{{ '<|' + message.role + '|>' + message.content }}{% endif %}"
@@ -41,10 +41,10 @@ CHAT_TEMPLATE = (
 )
 """Prefix-preserving, one token a turn; `generation` marks what the assistant says."""
 
-WITHOUT_INSTRUCTIONS = CHAT_TEMPLATE.replace(
+WITHOUT_INSTRUCTIONS = CHAT_TEMPLATE.replace(TOOLS, "").replace(
     "{% for message in messages %}", "{% for message in messages if message.role != 'system' %}"
 )
-"""The same, but instructions are not read."""
+"""The same, but neither instructions nor tools are read."""
 
 PIECES = r"\p{L}+|\p{N}|[^\p{L}\p{N}]+"
 """Words, single digits, and what stands between them: a word is the same token everywhere."""
@@ -80,8 +80,9 @@ def build_tiny(
         spread: weights are drawn with standard deviation spread / sqrt(hidden). transformers'
             own 0.02 learns four times slower at this size, or not at all.
         rope_theta: base of the rotary position embedding.
-        instructions: whether the chat template shows the environment's instructions. A model made
-            from nothing cannot read them, and where all episodes have the same they teach nothing.
+        instructions: whether the chat template shows the environment's instructions and tools. A
+            model made from nothing cannot read them, and the tools alone may be longer than all
+            that it can learn to attend to.
     """
     folder = Path(folder)
     if folder.exists():

@@ -10,12 +10,18 @@ import numpy as np
 import pytest
 
 from agentgym_si.envs import ENTRY_POINTS
+from agentgym_si.needs import missing_needs
 from agentgym_si.testing import check_env
 
-ENV_IDS = [
-    pytest.param(env_id, marks=pytest.mark.browser if "MiniWoB" in env_id else ())
-    for env_id in ENTRY_POINTS
-]
+
+def _param(env_id: str) -> object:
+    if "MiniWoB" in env_id:
+        return pytest.param(env_id, marks=pytest.mark.browser)
+    missing = missing_needs(env_id)[1]
+    return pytest.param(env_id, marks=pytest.mark.skipif(bool(missing), reason=missing))
+
+
+ENV_IDS = [_param(env_id) for env_id in ENTRY_POINTS]
 
 
 @pytest.mark.parametrize("env_id", ENV_IDS)
