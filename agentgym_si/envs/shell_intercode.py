@@ -107,6 +107,7 @@ def read_files(data: Path, number: str) -> dict[str, Node]:
     folders = {parent for path in tree for parent in map(str, Path(path).parents)} - {"."}
     folders |= set(_FOLDERS.split())
     tree |= {folder: Node("folder", modified=None) for folder in folders}
+    tree["var/log/apt"] = Node("folder")  # an old one
     tree |= {
         name: Node(modified=None) for name in f".dockerenv .gitignore {_FILES[number]}".split()
     }

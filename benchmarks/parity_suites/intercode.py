@@ -86,8 +86,8 @@ def _reason(row: dict[str, Any], seen: str, told: dict[str, Any], part: str) -> 
         why = WORLD["programs"]
     elif _task(row) in TASKS:
         why = WORLD[TASKS[_task(row)]]
-    elif not official.strip() and seen != "[no output]":
-        why = "the official environment lost the command's output"
+    elif not official.strip():
+        why = "the official environment lost the output of the command or of the gold one"
     else:
         why = "the gold command's own output or files differ"
     parts = [name for name, value in row["parts"].items() if told["parts"][name] != value]
