@@ -109,7 +109,6 @@ class CodeEnv(TextEnv):
 
     def start(self, task: Task, rng: np.random.Generator) -> str:
         """Draw the problem, or look it up; return its prompt."""
-        self._rng = rng
         self._problem = self._problems.get(task.id) or draw_problem(task.id, rng)
         self._answer, self._result = None, {}
         return self._problem.prompt

@@ -55,7 +55,7 @@ def test_the_contract_with_several_turns(make: Any) -> None:
 
 def test_audit_of_a_family(make: Any) -> None:
     """An oracle that fails, a no-op or a cheat that is rewarded."""
-    report = audit(make("letter-counts-held-out", turns=2), seeds=1)
+    report = audit(make("letter-counts-held-out"), seeds=1)
     assert report.ok, report.tasks[0].reason
     assert report.tasks[0].oracle == 1.0 and report.tasks[0].failures == 0
 

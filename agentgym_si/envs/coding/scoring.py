@@ -61,7 +61,7 @@ class Judge:
         self._open = open_box
         self._seconds = seconds
         self._idle: list[_Pair] = []
-        self._end = weakref.finalize(self, _close_all, self._idle)
+        weakref.finalize(self, _close_all, self._idle)
 
     def test(self, problem: Problem, text: str) -> Judgement:
         """Run the hidden tests on an answer."""

@@ -18,7 +18,7 @@ MAX_BYTES = 8 << 20
 """Bytes of one message."""
 MAX_DEPTH = 60
 """Containers inside each other; well below what the JSON reader itself takes."""
-MAX_NODES = 1 << 20
+MAX_NODES = 1 << 18
 """Values in one message, those inside containers included."""
 PLAIN_INTEGER = 1 << 53
 """Integers from here on are written in hexadecimal, which is not quadratic to read."""
