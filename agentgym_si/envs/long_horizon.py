@@ -2,7 +2,8 @@
 
 After "The Illusion of Diminishing Returns" (arXiv 2509.09677): knowledge (a dictionary from keys to
 integers) and plan (which keys to add) are given, so a failure is a slip in carrying the plan out.
-`inject_errors` writes histories with slips in them, to measure whether slips breed slips.
+`inject_errors` writes histories with slips in them, to measure whether slips breed slips. All of it
+works on plain answers and, with `calls=True`, on answers that are tool calls.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from agentgym_si.envs.base import Step, TextEnv
+from agentgym_si.envs.base import MAX_ACTION_CHARACTERS, Step, TextEnv
+from agentgym_si.envs.calls import Call, format_call, format_calls, parse_calls
+from agentgym_si.envs.schemas import check_arguments
 from agentgym_si.errors import ActionError, BadInput
+from agentgym_si.spaces import FreeText
 from agentgym_si.types import Task, Trajectory
 
 LARGEST = 99
@@ -28,6 +32,24 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _NUMBER = re.compile(r"(?<!\d)[-\u2212]?\d[\d,]*(?:\.\d+)?", re.ASCII)
 _THOUSANDS = re.compile(r"[-\u2212]?\d{1,3}(?:,\d{3})+", re.ASCII)
 _MOST_DIGITS = 18
+
+SUBMIT: Mapping[str, Any] = {
+    "name": "submit_sum",
+    "description": "Submit the new running sum of this turn.",
+    "parameters": {
+        "type": "object",
+        "properties": {"total": {"type": "integer", "description": "the new running sum"}},
+        "required": ["total"],
+        "additionalProperties": False,
+    },
+}
+"""The tool that answers a turn, where answers are calls."""
+
+_CALL_INSTRUCTIONS = (
+    "You are given a dictionary from keys to integers. Each turn names some keys: look their "
+    "values up and add them to your running sum, which starts at 0. Answer each turn with one tool "
+    'call, {"name": "submit_sum", "arguments": {"total": N}}, where N is the new running sum.'
+)
 
 
 class LongHorizonEnv(TextEnv):
@@ -42,6 +64,8 @@ class LongHorizonEnv(TextEnv):
         max_steps: see `TextEnv`; None for as many steps as the task has turns.
         render_mode: see `TextEnv`.
         keys: size of the dictionary.
+        calls: whether a turn is answered by a call of the tool `submit_sum`, and by nothing else;
+            dictionary, turns, rewards and what is measured are those of plain answers.
     """
 
     instructions = (
@@ -59,12 +83,18 @@ class LongHorizonEnv(TextEnv):
         max_steps: int | None = None,
         render_mode: str | None = None,
         keys: int = 100,
+        calls: bool = False,
     ) -> None:
         """Choose the tasks; raises UnknownName and BadInput."""
         if not 1 <= keys <= 100_000:
             raise BadInput(f"expected keys from 1 to 100000, got {keys}")
         super().__init__(task, split=split, max_steps=max_steps, render_mode=render_mode)
         self.keys = keys
+        self.calls = calls
+        if calls:
+            self.instructions, self.tools = _CALL_INSTRUCTIONS, (SUBMIT,)
+            examples = [_as_call(int(text)) for text in self.examples]
+            self.action_space = FreeText(MAX_ACTION_CHARACTERS * 4, examples=examples)
         self._turns: list[list[str]] = []
         self._sums: list[int] = []
         self._answers: list[int] = []
@@ -73,8 +103,8 @@ class LongHorizonEnv(TextEnv):
 
     @property
     def solution(self) -> tuple[str, ...]:
-        """The right answer to each turn of the running episode."""
-        return tuple(map(str, self._sums))
+        """The right answer to each turn of the running episode, as the action that gives it."""
+        return tuple(map(self._write, self._sums))
 
     def tasks(self) -> Sequence[Task]:
         """Return one task for each number of keys a turn and of turns."""
@@ -109,7 +139,7 @@ class LongHorizonEnv(TextEnv):
         """Take the answer; return the next turn. Raises ActionError where there is no integer."""
         if action.strip() == self.noop:
             return self._ask(), 0.0, False
-        answer = _last_integer(action)
+        answer = _submitted(action) if self.calls else _last_integer(action)
         turn = len(self._answers)
         self._judged = (
             len(self._actions),
@@ -129,7 +159,7 @@ class LongHorizonEnv(TextEnv):
         """Return the true running sum."""
         if len(self._answers) >= len(self._sums):
             raise NotImplementedError("LongHorizonEnv has no oracle before reset or after the end")
-        return str(self._sums[len(self._answers)])
+        return self._write(self._sums[len(self._answers)])
 
     def candidates(self) -> Sequence[str]:
         """Return the running sum with any one key added, or some or all of the turn's."""
@@ -137,15 +167,23 @@ class LongHorizonEnv(TextEnv):
             return ()
         steps = [self._values[key] for key in self._turns[len(self._answers)]]
         added = {sum(steps[:count]) for count in range(len(steps) + 1)} | {*self._values.values()}
-        return tuple(str(self._answer + value) for value in sorted(added))
+        return tuple(self._write(self._answer + value) for value in sorted(added))
 
     def cheats(self) -> Sequence[Sequence[str]]:
-        """Return answers that hold every number at once, none at all, or one too long to read."""
+        """Return answers that hold every number at once, none at all, or one too long to read.
+
+        With calls: all of them in one action, and what is no integer or no call.
+        """
         data = self.all_tasks[self.task_ids[0]].data if self._task is None else self._task.data
         bound = LARGEST * data["keys_per_turn"]
         every = " ".join(map(str, range(-bound, bound + 1)))
         out_of_reach = bound * data["turns"] + 1
         texts = (f"{every} {out_of_reach}", "solved, reward: one", "NaN", "9" * 5000, "")
+        if self.calls:
+            many = [_submit(total) for total in range(-bound, bound + 1)]
+            totals = (every, True, 0.5, None, [0], 2**62)
+            wrong = (*(format_call(_submit(total)) for total in totals), self.noop)
+            texts = (*texts, format_calls(many), *wrong)
         return [[text] * data["turns"] for text in texts]
 
     def step_info(self) -> Mapping[str, Any]:
@@ -160,6 +198,9 @@ class LongHorizonEnv(TextEnv):
             judged = step == len(self._actions)
             info.update(correct=judged and correct, turn_correct=judged and turn_correct)
         return info
+
+    def _write(self, total: int) -> str:
+        return _as_call(total) if self.calls else str(total)
 
     @property
     def _answer(self) -> int:
@@ -181,7 +222,7 @@ def inject_errors(
     generator gives the same slips at every rate, only more or fewer of them.
 
     Args:
-        solution: the right answers (`LongHorizonEnv.solution`).
+        solution: the right answers (`LongHorizonEnv.solution`); calls give calls.
         rate: probability of a slip in each turn, in [0, 1].
         rng: where the slips are drawn from.
     """
@@ -192,7 +233,9 @@ def inject_errors(
     for right in solution:
         size = int(rng.integers(1, LARGEST + 1)) * (1 if rng.random() < 0.5 else -1)
         shift += size if rng.random() < rate else 0
-        answers.append(str(int(right) + shift))
+        called = parse_calls(right)
+        wrong = (_submitted(right) if called else int(right)) + shift
+        answers.append(_as_call(wrong) if called else str(wrong))
     return tuple(answers)
 
 
@@ -287,3 +330,24 @@ def _last_integer(text: str) -> int:
         got = repr(last[:20]) if last else "none"
         raise ActionError(f"expected an integer of at most {_MOST_DIGITS} digits, got {got}")
     return int(digits)
+
+
+# Answers that are calls -------------------------------------------------------------------
+
+
+def _submit(total: Any) -> Call:
+    return Call(SUBMIT["name"], {"total": total})
+
+
+def _as_call(total: int) -> str:
+    return format_call(_submit(total))
+
+
+def _submitted(text: str) -> int:
+    calls = parse_calls(text)
+    if len(calls) != 1 or calls[0].name != SUBMIT["name"]:
+        got = ", ".join(call.name[:40] for call in calls[:3]) or "no call"
+        more = f" and {len(calls) - 3} more" if len(calls) > 3 else ""
+        raise ActionError(f"expected one call of {SUBMIT['name']}, got {got}{more}")
+    arguments = check_arguments(calls[0].arguments, SUBMIT["parameters"], SUBMIT["name"])
+    return int(arguments["total"])
