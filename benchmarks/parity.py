@@ -4,7 +4,8 @@ Each suite is a module of `parity_suites`. The data (not part of this project) i
 holds each suite's answers with the verdict that the benchmark's unmodified scorer gave. Without
 `--suite`, every suite whose data is there.
 
-The last line is one JSON object: suite rows agreement differences (each with its reason) left_out;
+The last line is one JSON object: suite rows agreement agreement_where_defined (differences that no
+right scorer could avoid do not count) differences (each with its reason) left_out;
 with several suites their sum, and each under `suites`.
 """
 
@@ -18,7 +19,9 @@ from pathlib import Path
 
 from parity_suites.report import Report
 
-SUITES = {"bfcl": "parity_suites.bfcl"}
+SUITES = {
+    name: f"parity_suites.{name}" for name in ("bfcl", "humaneval", "mbpp", "quixbugs", "intercode")
+}
 """Names to modules with `PLACE`, the suite's folder inside the data, and `compare`."""
 
 SHOWN = 20
@@ -56,7 +59,7 @@ def show(report: Report, seconds: float) -> None:
         print(" ".join(f"{key}={value!r}" for key, value in difference._asdict().items()))
     for part, reason in report.left_out.items():
         print(f"{part}: left out: {reason}")
-    print(f"agreement {report.agreement}")
+    print(f"agreement {report.agreement}, where defined {report.agreement_where_defined}")
 
 
 def summary(reports: list[Report]) -> dict[str, object]:

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export DEBIAN_FRONTEND=noninteractive
 
 missing=()
-for program in bwrap:bubblewrap dockerd:docker.io debootstrap:debootstrap ps:procps; do
+for program in tree:tree bwrap:bubblewrap dockerd:docker.io debootstrap:debootstrap ps:procps; do
     command -v "${program%%:*}" >/dev/null || missing+=("${program##*:}")
 done
 if [ "${#missing[@]}" -gt 0 ]; then

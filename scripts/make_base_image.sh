@@ -12,7 +12,7 @@ command -v debootstrap >/dev/null || { echo "needs debootstrap: apt-get install 
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
-debootstrap --variant=minbase --include=python3,bsdextrautils,procps,findutils,gawk,file \
+debootstrap --variant=minbase --include=python3,bsdextrautils,procps,findutils,gawk,file,tree \
     bookworm "$root" >"$root.log" 2>&1 || { tail -n 20 "$root.log" >&2; exit 1; }
 rm -f "$root.log"
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*

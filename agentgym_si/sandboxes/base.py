@@ -124,13 +124,16 @@ class Sandbox(Protocol):
     ) -> ExecResult:
         """Run a Python snippet in the episode's live interpreter, or a program.
 
+        Both are of one user: what ran as a program may have changed the live interpreter.
+
         Args:
             command: Python source, which sees the variables of the snippets before it; or a
                 program's name and arguments, run in the work folder. Never a shell string.
             stdin: what a program reads; a snippet's standard input is empty.
             seconds: deadline, kept inside the box; None for `Limits.seconds`. Beyond it, the
                 program and every process it left are killed.
-            on_call: answers `agentgym_host.call(data)` of the snippet, bytes to bytes.
+            on_call: answers `agentgym_host.call(data)` of the snippet, bytes to bytes; where it
+                raises, so does `exec`, and the box is given up.
 
         Raises SandboxError where the box failed and BadInput where the command is beyond
         `MAX_MESSAGE_BYTES` or no text; a program's failure, whatever its form, is a result.
@@ -155,7 +158,8 @@ class Sandbox(Protocol):
     def snapshot(self) -> Snapshot:
         """Return the episode's present state.
 
-        Raises SandboxError, and MissingCapability where the tier has none.
+        Raises SandboxFileError where the program has made files that cannot be read or claim more
+        than `Limits.disk_mib`, MissingCapability where the tier has no snapshots, SandboxError.
         """
         ...
 

@@ -137,7 +137,17 @@ def _snapshots_return(sandbox: Sandbox) -> None:
                 "import os; print(x, open('f').read(), sorted(os.listdir())); x.append(3)"
             )
             assert result.stdout == expected, result
-    sandbox.reset()
+    for source in (
+        "for name in 'abc': open(name, 'wb').truncate(12 << 20)",
+        "import os; os.chmod('f', 0)",
+    ):
+        sandbox.reset()
+        sandbox.exec(f"open('f', 'w').close()\n{source}")
+        try:
+            sandbox.snapshot()
+        except SandboxFileError:
+            continue
+        raise AssertionError(f"a snapshot was taken after {source!r}")
     try:
         sandbox.reset(first)
     except SandboxError:

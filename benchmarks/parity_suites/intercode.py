@@ -28,6 +28,11 @@ TASKS = {
 }
 """Tasks whose commands see what of the official world we do not have."""
 
+NOT_REPEATED = "officially the gold command does not always earn the full reward against itself"
+LOST = "the official environment lost the output of the command or of the gold one"
+UNAVOIDABLE = (NOT_REPEATED, LOST, WORLD["whole system"])
+"""Reasons that no environment elsewhere could do away with."""
+
 VARIES = "official verdict varies"
 REPEATS = "official verdict repeats"
 
@@ -53,7 +58,15 @@ def compare(data: Path, quick: bool) -> Report:
             if not same_success or abs(ours - official) > CLOSE:
                 reason = _reason(row, seen, told, part)
                 report.differences.append(
-                    Difference(part, _task(row), row["kind"], official, ours, reason)
+                    Difference(
+                        part,
+                        _task(row),
+                        row["kind"],
+                        official,
+                        ours,
+                        reason,
+                        avoidable=not reason.startswith(UNAVOIDABLE),
+                    )
                 )
     return report
 
@@ -81,13 +94,13 @@ def _play(env: ShellEnv, actions: Sequence[str], task: str) -> tuple[str, dict[s
 def _reason(row: dict[str, Any], seen: str, told: dict[str, Any], part: str) -> str:
     official = row["observation"]
     if part == VARIES:
-        why = "officially the gold command does not always earn the full reward against itself"
+        why = NOT_REPEATED
     elif ("command not found" in seen) != ("command not found" in official):
         why = WORLD["programs"]
     elif _task(row) in TASKS:
         why = WORLD[TASKS[_task(row)]]
     elif not official.strip():
-        why = "the official environment lost the output of the command or of the gold one"
+        why = LOST
     else:
         why = "the gold command's own output or files differ"
     parts = [name for name, value in row["parts"].items() if told["parts"][name] != value]

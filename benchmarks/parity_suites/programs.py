@@ -46,7 +46,15 @@ def compare_rows(
             if ours.passed != row.official:
                 why = (reason(row, ours) if reason else "") or _reason(row, ours)
                 report.differences.append(
-                    Difference(part, row.id, row.kind, row.official, ours.passed, why)
+                    Difference(
+                        part,
+                        row.id,
+                        row.kind,
+                        row.official,
+                        ours.passed,
+                        why,
+                        avoidable=row.kind not in HOLES,
+                    )
                 )
     return report
 

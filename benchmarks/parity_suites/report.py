@@ -15,6 +15,9 @@ class Difference(NamedTuple):
     official: Any
     ours: Any
     reason: str
+    avoidable: bool = True
+    """False where no right scorer on another machine could agree: a hole of the official one that
+    must not be copied, a verdict that it does not repeat, files of the machine that it ran on."""
 
 
 @dataclass
@@ -38,12 +41,19 @@ class Report:
         """Share of equal verdicts; None where nothing was compared."""
         return 1 - len(self.differences) / self.rows if self.rows else None
 
+    @property
+    def agreement_where_defined(self) -> float | None:
+        """Share of verdicts that are equal, or could not be; None where nothing was compared."""
+        avoidable = sum(difference.avoidable for difference in self.differences)
+        return 1 - avoidable / self.rows if self.rows else None
+
     def figures(self) -> dict[str, Any]:
         """Return the report as JSON."""
         return {
             "suite": self.suite,
             "rows": self.rows,
             "agreement": self.agreement,
+            "agreement_where_defined": self.agreement_where_defined,
             "differences": [difference._asdict() for difference in self.differences],
             "left_out": self.left_out,
         }

@@ -123,8 +123,9 @@ class Agent:
         return {}, b""
 
     def _snapshot(self, header: dict[str, Any], _: bytes) -> tuple[dict[str, Any], bytes]:
+        archive = files.pack(self._settings.work, self._settings.disk_mib << 20)
         number = self._children.save_interpreter(time.monotonic() + FORK_SECONDS)
-        return {"interpreter": number}, files.pack(self._settings.work)
+        return {"interpreter": number}, archive
 
     def _reset(self, header: dict[str, Any], archive: bytes) -> tuple[dict[str, Any], bytes]:
         number = header["interpreter"]

@@ -129,12 +129,28 @@ def _open_up(folder: str) -> None:
         os.chmod(folder, 0o755)
 
 
-def pack(work: str) -> bytes:
-    """Return the work folder as a tar archive."""
+def pack(work: str, max_bytes: int) -> bytes:
+    """Return the work folder as a tar archive.
+
+    Raises FileError where it holds what cannot be read, or more than `max_bytes` (files with holes
+    may claim any size).
+    """
     memory = io.BytesIO()
-    with tarfile.open(fileobj=memory, mode="w") as archive:
-        for name in sorted(os.listdir(work)):
-            archive.add(os.path.join(work, name), arcname=name)
+    room = max_bytes
+
+    def admit(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        nonlocal room
+        room -= member.size
+        if room < 0:
+            raise FileError(f"expected files of at most {max_bytes} bytes in all: {member.name}")
+        return member
+
+    try:
+        with tarfile.open(fileobj=memory, mode="w") as archive:
+            for name in sorted(os.listdir(work)):
+                archive.add(os.path.join(work, name), arcname=name, filter=admit)
+    except (OSError, RecursionError) as error:
+        raise FileError(f"the work folder cannot be packed: {error}") from error
     return memory.getvalue()
 
 
