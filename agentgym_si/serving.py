@@ -100,7 +100,9 @@ class Played:
         if name == "reset":
             return self._reset(**_checked(arguments, {"task": str, "seed": int}))
         if name == "step":
-            return self._step(**_checked({"action": None, **arguments}, {"action": str}))
+            return self._step(
+                **_checked({**arguments, "action": arguments.get("action")}, {"action": str})
+            )
         if name not in {tool["name"] for tool in self.tools()}:
             raise ActionError(f"unknown tool {name!r}")
         return self._step(format_call(Call(name, dict(arguments))))

@@ -66,6 +66,7 @@ def _listen(port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
+        listener.listen()  # who reads the address may connect at once
     except OSError as error:
         listener.close()
         raise BadInput(f"port {port} of {HOST} cannot be served: {error}") from error

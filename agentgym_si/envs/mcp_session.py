@@ -104,6 +104,7 @@ class McpSession:
 
     def close(self) -> None:
         """End the session and the server's processes; safe to call again."""
+        self._note(EnvFailure("server_died", "the session is closed"))
         self._client = None
         if self._keeper is not None and self._thread.works:
             self._thread.call(_end(self._keeper), GRACE_SECONDS)
