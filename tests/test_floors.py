@@ -20,7 +20,7 @@ FLOORS = (
     {"worldmodel", "training", "rollouts", "store"},
     {"config", "loop", "evaluate", "curation", "audit", "testing"},
     {"methods"},
-    {"cli", "specs", "needs", "improving", "plotting"},
+    {"cli", "specs", "needs", "improving", "plotting", "serving"},
 )
 """Rooms by floor, from the ground up. `config` holds no code but the loop's own settings."""
 
@@ -35,6 +35,8 @@ HEAVY = {
     "datasets": ("training",),
     "playwright": ("envs",),
     "docker": ("sandboxes",),
+    "mcp": ("envs", "serving"),
+    "bfcl_eval": ("envs",),
     "ray": ("rollouts",),
     "vllm": ("policies",),
     "matplotlib": ("plotting",),

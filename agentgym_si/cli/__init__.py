@@ -7,7 +7,7 @@ import sys
 import typer
 from gymnasium.error import Error as GymnasiumError
 
-from agentgym_si.cli import audit, doctor, envs, gc, improve, run
+from agentgym_si.cli import audit, doctor, envs, gc, improve, run, serve
 from agentgym_si.errors import AgentGymError, RunStopped
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("envs")(envs.envs)
 app.command("run")(run.run)
+app.command("serve")(serve.serve)
 app.command("improve")(improve.improve)
 app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)

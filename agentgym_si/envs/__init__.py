@@ -6,6 +6,7 @@ ENTRY_POINTS = {
     "agentgym_si/Code-v0": "agentgym_si.envs.code:CodeEnv",
     "agentgym_si/FunctionCalling-v0": "agentgym_si.envs.function_calling:FunctionCallingEnv",
     "agentgym_si/LongHorizon-v0": "agentgym_si.envs.long_horizon:LongHorizonEnv",
+    "agentgym_si/MCP-v0": "agentgym_si.envs.mcp:MCPEnv",
     "agentgym_si/MiniWoB-v0": "agentgym_si.envs.miniwob:MiniWoBEnv",
     "agentgym_si/Shell-v0": "agentgym_si.envs.shell:ShellEnv",
     "agentgym_si/Tools-v0": "agentgym_si.envs.tools.env:ToolsEnv",
