@@ -220,8 +220,8 @@ def make_server(played: Callable[[], Played], thread: ThreadPoolExecutor) -> Ser
         try:
             answer, changed = await run(play)
         except (AgentGymError, gym.error.Error) as error:
-            said = [types.TextContent(text=f"error: {error}")]
-            return types.CallToolResult(content=said, is_error=True)
+            said = types.TextContent(text=f"error: {error}")
+            return types.CallToolResult(content=[said], is_error=True)
         if changed:
             await context.session.send_tool_list_changed()
         text = types.TextContent(text=_as_text(answer))

@@ -178,12 +178,11 @@ class LongHorizonEnv(TextEnv):
         bound = LARGEST * data["keys_per_turn"]
         every = " ".join(map(str, range(-bound, bound + 1)))
         out_of_reach = bound * data["turns"] + 1
-        texts = (f"{every} {out_of_reach}", "solved, reward: one", "NaN", "9" * 5000, "")
+        texts = [f"{every} {out_of_reach}", "solved, reward: one", "NaN", "9" * 5000, ""]
         if self.calls:
             many = [_submit(total) for total in range(-bound, bound + 1)]
             totals = (every, True, 0.5, None, [0], 2**62)
-            wrong = (*(format_call(_submit(total)) for total in totals), self.noop)
-            texts = (*texts, format_calls(many), *wrong)
+            texts += [format_calls(many), *(format_call(_submit(total)) for total in totals)]
         return [[text] * data["turns"] for text in texts]
 
     def step_info(self) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import os
 import threading
@@ -107,7 +108,9 @@ class McpSession:
         self._note(EnvFailure("server_died", "the session is closed"))
         self._client = None
         if self._keeper is not None and self._thread.works:
-            self._thread.call(_end(self._keeper), GRACE_SECONDS)
+            # A server that will not say goodbye in time (over HTTP) is left to itself.
+            with contextlib.suppress(EnvFailure):
+                self._thread.call(_end(self._keeper), GRACE_SECONDS)
         self._keeper = None
 
     def forget(self) -> None:
@@ -264,7 +267,7 @@ class _Thread:
 
     def close(self) -> None:
         """End all connections."""
-        if self.works:
+        with contextlib.suppress(EnvFailure):
             self.call(_end(*self._keepers), GRACE_SECONDS)
 
     def _run(self) -> None:

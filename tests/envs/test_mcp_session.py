@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ import pytest
 
 from agentgym_si.envs.mcp import Answered, MCPEnv
 from agentgym_si.envs.mcp_session import McpSession
+from agentgym_si.rollouts import rollout
 from agentgym_si.types import Task
 
 pytestmark = pytest.mark.skipif(
@@ -164,6 +166,15 @@ def test_no_url_there_is_a_failure() -> None:
         assert env.reset(seed=0)[1]["failure"]["kind"] in ("not_started", "server_died")
 
 
+def test_an_address_that_is_silent_meets_the_deadline() -> None:
+    """A connection that is accepted and never answered."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
+        env = MCPEnv(url=url, tasks=TASKS, checker=all_or_nothing, deadline_seconds=0.5)
+        with closing(env):
+            assert env.reset(seed=0)[1]["failure"]["kind"] == "deadline"
+
+
 def test_results_are_cut_and_media_are_named(fake: Any) -> None:
     """A megabyte in a prompt; an image's base64 shown to a language model."""
     env = fake("huge", most_characters=100)
@@ -222,6 +233,55 @@ def test_a_killed_owner_leaves_no_server() -> None:
     owner.wait(20)
     owner.stdout.close()
     assert gone(group)
+
+
+def test_a_fork_gets_servers_of_its_own() -> None:
+    """A child that talks to its parent's server, or waits for a thread that it does not have."""
+    program = textwrap.dedent("""
+        import os
+        from agentgym_si.envs.mcp import MCPEnv
+        env = MCPEnv("write-0")
+        expected = env.reset(seed=0)
+        child = os.fork()
+        if not child:
+            assert env.reset(seed=0) == expected
+            assert env.step(env.oracle())[0].endswith("is written")
+            env.close()
+            os._exit(7)
+        assert os.waitpid(child, 0)[1] == 7 << 8
+        assert env.step(env.oracle())[0].endswith("is written")
+    """)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_without_the_package_the_command_that_brings_it_is_said() -> None:
+    """A traceback of an import in the place of one sentence."""
+    program = textwrap.dedent("""
+        import sys
+        sys.modules["mcp"] = None
+        from agentgym_si.envs.mcp import MCPEnv
+        from agentgym_si.errors import MissingDependency
+        try:
+            MCPEnv().reset(seed=0)
+        except MissingDependency as error:
+            print(error)
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "MCP servers need the mcp package: pip install 'agentgym-si[mcp]'\n"
+
+
+def test_many_play_at_once() -> None:
+    """Answers that reach another environment's episode, or calls that wait for each other."""
+    solution = MCPEnv("append-0").all_tasks["append-0"].solution
+    trajectories = rollout(
+        lambda: MCPEnv("append-0"),
+        lambda history: solution[len(history.actions)],
+        episodes=6,
+        in_flight=3,
+    )
+    assert all(trajectory.solved for trajectory in trajectories)
 
 
 def test_an_environment_that_is_forgotten_leaves_no_server(fake: Any) -> None:
