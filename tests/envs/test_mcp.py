@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -182,19 +184,43 @@ def test_a_closed_session_says_so() -> None:
         session.call("list_notes")
 
 
+@contextmanager
+def time_server_over_http() -> Iterator[str]:
+    """Start the public server on a free port and yield its address once it listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = "from mcp_server_time.server import create_server as create; "
+    program += f"create('UTC').run('streamable-http', port={port})"
+    server = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 100
+        while time.monotonic() < deadline and server.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}/mcp"
+    finally:
+        server.kill()
+        server.wait()
+
+
 @needs_time_server
-def test_a_public_server_over_stdio() -> None:
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_a_public_server(transport: str) -> None:
     """A client that only understands our own server."""
     arguments = {"source_timezone": "Asia/Tokyo", "time": "12:00", "target_timezone": "Asia/Dubai"}
     call = format_call(Call("convert_time", arguments))
     task = Task("zones", "What is noon of Tokyo in Dubai?", solution=(call, "0.5"))
-    env = MCPEnv(
-        command=[sys.executable, "-m", "mcp_server_time", "--local-timezone", "UTC"],
-        tasks=[task],
-        checker=all_or_nothing,
-        deadline_seconds=100,
-    )
-    with closing(env):
+    with ExitStack() as stack:
+        where: dict[str, Any] = {
+            "command": [sys.executable, "-m", "mcp_server_time", "--local-timezone", "UTC"]
+        }
+        if transport == "http":
+            where = {"url": stack.enter_context(time_server_over_http())}
+        env = MCPEnv(tasks=[task], checker=all_or_nothing, deadline_seconds=100, **where)
+        stack.callback(env.close)
         (trajectory,) = rollout(env, lambda history: task.solution[len(history.actions)])
         assert trajectory.failure is None and trajectory.episode_return == 0.5
         assert "07:00:00+04:00" in trajectory.transitions[1].observation
