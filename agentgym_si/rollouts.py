@@ -100,7 +100,7 @@ def play(
         running = _refill([], envs, waiting, policy, run)
         while running:
             _act(policy, [slot for slot in running if not slot.over])
-            list(run(_Slot.step, [slot for slot in running if not slot.over]))
+            list(run(Slot.step, [slot for slot in running if not slot.over]))
             for slot in running:
                 if slot.over:
                     trajectory = done[slot.index] = slot.trajectory(policy.version)
@@ -122,7 +122,7 @@ def as_policy(policy: AnyPolicy) -> Policy:
 
 
 @dataclass
-class _Slot:
+class Slot:
     """One environment with the episode that runs in it."""
 
     index: int
@@ -230,27 +230,27 @@ class _Slot:
 
 
 def _refill(
-    running: Sequence[_Slot],
+    running: Sequence[Slot],
     envs: Sequence[TextGymEnv],
     waiting: Iterator[tuple[int, Episode]],
     policy: Policy,
     run: Callable[..., Any],
-) -> list[_Slot]:
+) -> list[Slot]:
     """Keep what still runs and give every free environment the next episode, in order."""
     busy = {id(slot.env): slot for slot in running if not slot.over}
-    slots: list[_Slot] = []
-    fresh: list[_Slot] = []
+    slots: list[Slot] = []
+    fresh: list[Slot] = []
     for env in envs:
         if id(env) in busy:
             slots.append(busy[id(env)])
         elif (item := next(waiting, None)) is not None:
-            fresh.append(_Slot(item[0], env, item[1], frozenset(policy.needs)))
+            fresh.append(Slot(item[0], env, item[1], frozenset(policy.needs)))
             slots.append(fresh[-1])
-    list(run(_Slot.begin, fresh))
+    list(run(Slot.begin, fresh))
     return slots
 
 
-def _act(policy: Policy, slots: Sequence[_Slot]) -> None:
+def _act(policy: Policy, slots: Sequence[Slot]) -> None:
     """Ask the policy once for all running episodes and share out what it cost."""
     if not slots:
         return

@@ -19,7 +19,7 @@ import gymnasium as gym
 from agentgym_si.envs.calls import Call, format_call
 from agentgym_si.errors import ActionError, AgentGymError, BadInput, MissingDependency
 from agentgym_si.rollouts import Episode, TextGymEnv
-from agentgym_si.rollouts import _Slot as Slot
+from agentgym_si.rollouts import Slot as Slot
 from agentgym_si.store import Run
 from agentgym_si.types import Action, Costs, Trajectory
 
