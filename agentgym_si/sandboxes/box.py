@@ -145,7 +145,14 @@ class Box:
             self._replace()
         header = {"op": "reset", "interpreter": number, "seed": seed}
         files = b"" if snapshot is None else snapshot.files
-        answer, _ = self._ask(header, files, self.limits.seconds)
+        try:
+            answer, _ = self._ask(header, files, self.limits.seconds)
+        except SandboxError:
+            if snapshot is not None:
+                raise
+            # It died while nobody used it; what was wanted is an empty box, so a new one will do.
+            self.replaced += 1
+            answer, _ = self._ask(header, files, self.limits.seconds)
         if answer.get("gone"):
             raise SandboxError("the snapshot's saved interpreter is dead")
         if answer["left"]:

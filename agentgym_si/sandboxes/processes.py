@@ -170,9 +170,6 @@ class BubblewrapLauncher:
     all processes together.
     """
 
-    writable_root: bool = False
-    """Whether "/" itself is a sized tmpfs that can be written (the shell benchmarks need it)."""
-
     tier: ClassVar[str] = "bubblewrap"
 
     def launch(self, limits: Limits) -> Channel:
@@ -184,7 +181,6 @@ class BubblewrapLauncher:
         size = ["--size", str(limits.disk_mib << 20)]
         command = [program, "--unshare-all", *(["--share-net"] if limits.network else [])]
         command += ["--as-pid-1", "--new-session", "--cap-drop", "ALL"]
-        command += [*size, "--tmpfs", "/"] if self.writable_root else []
         for folder in dict.fromkeys([*SYSTEM_FOLDERS, *prefix]):
             command += _bind(folder)
         for file in (*SYSTEM_FILES, *(("/etc/resolv.conf",) if limits.network else ())):
@@ -192,7 +188,7 @@ class BubblewrapLauncher:
         command += ["--proc", "/proc", "--dev", "/dev", *size, "--tmpfs", "/dev/shm"]
         for folder in (WORK, "/tmp"):
             command += [*size, "--tmpfs", folder]
-        command += [] if self.writable_root else ["--remount-ro", "/"]
+        command += ["--remount-ro", "/"]
         settings = guest_settings(
             limits,
             self.tier,

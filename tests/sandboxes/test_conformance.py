@@ -133,3 +133,6 @@ def test_a_guest_that_is_killed_is_a_failure_of_the_box(
             sandbox.exec("print(1)")
         sandbox.reset()
         assert sandbox.exec("print(1)").stdout == "1\n"
+        kill_guest(sandbox._channel)  # type: ignore[attr-defined]
+        sandbox.reset()
+        assert sandbox.exec("print(2)").stdout == "2\n"

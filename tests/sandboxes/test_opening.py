@@ -10,7 +10,8 @@ import pytest
 from agentgym_si.errors import BadInput, SandboxError, UnknownName
 from agentgym_si.sandboxes.base import Limits
 from agentgym_si.sandboxes.fake import FakeSandbox
-from agentgym_si.sandboxes.opening import TIERS, choose, open_sandbox, probe
+from agentgym_si.sandboxes.opening import TIERS, choose, collect_garbage, open_sandbox, probe
+from agentgym_si.sandboxes.ownership import owner
 
 
 def test_auto_takes_the_strongest_that_works_and_says_why() -> None:
@@ -75,3 +76,29 @@ def test_limits_are_above_zero(field: str, value: float) -> None:
     """A limit of 0 that an engine takes for none."""
     with pytest.raises(BadInput, match=field):
         Limits(**{field: value})
+
+
+def test_garbage_of_the_dead_is_collected_and_that_of_the_living_is_not() -> None:
+    """A container that was created and never started, which no dead man's switch can end."""
+    if not probe("docker").works:
+        pytest.skip("no Docker sandbox here")
+    host = owner().split("/")[0]
+    marks = {"dead": f"{host}/{2**22 + 1}/1", "living": owner(), "elsewhere": "other-host/1/1"}
+    made = {
+        name: subprocess.run(
+            ["docker", "create", "--label", f"agentgym-si.owner={mark}", "agentgym-si/python"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for name, mark in marks.items()
+    }
+    try:
+        removed = [line for line in collect_garbage() if made["dead"][:12] in line]
+        assert removed == [f"container {made['dead'][:12]} (created)"]
+        listed = subprocess.run(
+            ["docker", "ps", "-aq", "--no-trunc"], capture_output=True, text=True, check=True
+        ).stdout.split()
+        assert made["dead"] not in listed and {made["living"], made["elsewhere"]} <= set(listed)
+    finally:
+        subprocess.run(["docker", "rm", "-f", *made.values()], capture_output=True, check=False)

@@ -226,10 +226,7 @@ def _read_error(reply: bytes) -> tuple[str, str]:
 
 def _prepare(box: Sandbox, module: str) -> None:
     """Empty a box, then load this package's `values` and `module` into its interpreter."""
-    try:
-        box.reset()
-    except SandboxError:  # it died while nobody used it, so this is a new one
-        box.reset()
+    box.reset()
     result = box.exec(_shipped(module))
     if result.exit_code != 0:
         raise SandboxError(f"the box could not load {module}: {result.stderr[-300:]}")
