@@ -74,7 +74,8 @@ class ExecResult:
     seconds: float = 0.0
     """Wall-clock seconds it took inside the box."""
     state_lost: bool = False
-    """Whether the live interpreter died: its variables are gone, the next `exec` has a new one."""
+    """Whether the live interpreter died, in this `exec` or since the one before: the variables
+    that it had are gone."""
 
 
 @dataclass(frozen=True)

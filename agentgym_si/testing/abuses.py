@@ -262,6 +262,10 @@ def _time_bombs(sandbox: Sandbox) -> None:
         assert result.state_lost and result.exit_code != 0, result
         assert sandbox.exec("print(1)").stdout == "1\n"
         sandbox.exec(bomb)
+        time.sleep(1.0)
+        result = sandbox.exec("print(1)")
+        assert result.state_lost and result.stdout == "1\n", result
+        sandbox.exec(bomb)
         sandbox.reset()
         assert sandbox.exec("import time; time.sleep(0.4); print(2)").stdout == "2\n"
 

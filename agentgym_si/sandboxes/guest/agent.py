@@ -71,6 +71,7 @@ class Agent:
     # Operations -----------------------------------------------------------------------------
 
     def _python(self, header: dict[str, Any], source: bytes) -> tuple[dict[str, Any], bytes]:
+        died = self._children.interpreter_died()  # between two snippets, of a timer say
         interpreter = self._children.interpreter()
         running = Running(interpreter.output, self._settings.output_bytes)
         running.to_child = bytearray(encode({"op": "run", "nonce": header["nonce"]}, source))
@@ -92,7 +93,7 @@ class Agent:
             status = self._children.forget_interpreter()
             # An interpreter that ends itself has not succeeded, whatever code it left.
             code = None if timed_out else status if status else 1
-        answer = {"exit_code": code, "timed_out": timed_out, "state_lost": lost}
+        answer = {"exit_code": code, "timed_out": timed_out, "state_lost": lost or died}
         return self._result(answer, running, began)
 
     def _program(self, header: dict[str, Any], stdin: bytes) -> tuple[dict[str, Any], bytes]:

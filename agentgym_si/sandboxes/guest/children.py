@@ -79,10 +79,14 @@ class Children:
 
     # Interpreters ---------------------------------------------------------------------------
 
+    def interpreter_died(self) -> bool:
+        """Say whether the live interpreter has died since it was last asked."""
+        self.reap()
+        return self._live is not None and not self.alive(self._live.pid)
+
     def interpreter(self) -> Live:
         """Return the live interpreter; a new one where there is none."""
-        self.reap()
-        if self._live is None or not self.alive(self._live.pid):
+        if self._live is None or self.interpreter_died():
             self.forget_interpreter()
             self._live = self._fork_interpreter(self._seed)
         return self._live
