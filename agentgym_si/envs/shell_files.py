@@ -138,7 +138,8 @@ def _ask(sandbox: Sandbox, request: dict[str, Any]) -> bytes:
 
     snippet = f"{_SOURCE}\nanswer(json.loads({json.dumps(request)!r}))"
     result = sandbox.exec(snippet, on_call=take)
-    if result.state_lost and not result.timed_out:  # it was the old one, already killed
+    if result.exit_code != 0 and result.state_lost and not result.timed_out:
+        # It was the old one, already killed.
         answers.clear()
         result = sandbox.exec(snippet, on_call=take)
     if result.timed_out:
