@@ -17,6 +17,12 @@ fi
 
 if ! docker info >/dev/null 2>&1; then
     echo "sandboxes: starting an engine"
+    # An engine that was killed leaves its pid file, and no other starts while a process, any, has it.
+    pid=$(cat /var/run/docker.pid 2>/dev/null)
+    if [ -n "$pid" ] && ! { [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] &&
+        grep -q '^State:[[:space:]]*[^ZX]' "/proc/$pid/status"; }; then
+        rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
+    fi
     setsid dockerd >/tmp/dockerd.log 2>&1 </dev/null &
     echo $! >.ci/dockerd.pid  # whoever wants it to end when the work is done finds it here
     for _ in $(seq 60); do
