@@ -87,6 +87,7 @@ def test_boxes_end_with_their_owner(tier: str) -> None:
         "             'while True: pass', seconds=600)\n"
         "for _ in range(8): threading.Thread(target=work).start()\n"
     )
+    collect_garbage()  # of a run that was killed, say
     before = _leftovers()
     command = [sys.executable, "-c", source]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
