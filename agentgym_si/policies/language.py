@@ -1,0 +1,163 @@
+"""What a language model can do beside acting: sample, score, adapt; asked for, never assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeGuard, get_args, runtime_checkable
+
+from agentgym_si.errors import BadInput, MissingCapability
+from agentgym_si.policies.base import Policy
+from agentgym_si.types import Action, Message, Weighted
+
+Capability = Literal["sampling", "scoring", "adapting"]
+"""`generate`, `logprobs` and `adapter`."""
+
+Prompt = Sequence[int] | Sequence[Message]
+"""Token ids as they are, or messages for the chat template, after which the assistant answers."""
+
+Finish = Literal["stop", "length", "overlong"]
+"""A stop token or text; the budget; or a prompt that leaves no room for the budget."""
+
+Hook = Callable[[Any, Any], Any]
+"""(ids so far (B, L), logits (B, V)) -> logits (B, V): tensors, before temperature. Rows are padded
+on the left, and what is in a batch is up to the back end."""
+
+HAVING: dict[Capability, str] = {
+    "sampling": "every language model has it: a checkpoint folder, openai:MODEL@URL, vllm:MODEL",
+    "scoring": "a checkpoint folder, vllm:MODEL, or openai:MODEL@URL of a vLLM server has it",
+    "adapting": "a checkpoint folder, loaded by transformers, has it",
+}
+"""Who has each capability, for the error of one that lacks it."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer of a language model; ids and logprobs where the back end returns them."""
+
+    text: str
+    """What was said, without the stop token, and without the stop text and all after it."""
+    prompt_ids: tuple[int, ...] = ()
+    """(P,) ids it was sampled after."""
+    token_ids: tuple[int, ...] = ()
+    """(T,) sampled ids, the stop token or those of the stop text included."""
+    logprobs: tuple[float, ...] = ()
+    """(T,) natural logs under the distribution each was drawn from; at temperature 0, of that at
+    temperature 1."""
+    finish: Finish = "stop"
+
+    def action(self) -> Action:
+        """Return the completion as a policy's action."""
+        ids = self.prompt_ids if self.token_ids else ()
+        return Action(self.text, ids, self.token_ids, self.logprobs)
+
+
+@dataclass(frozen=True)
+class AdapterSettings:
+    """How a throw-away LoRA is trained."""
+
+    rank: int = 8
+    alpha: float = 16.0
+    """The update is scaled by alpha / rank."""
+    steps: int = 5
+    """Updates of AdamW."""
+    batch_size: int = 8
+    """Rows an update; fewer where there are fewer."""
+    learning_rate: float = 1e-3
+    seed: int = 0
+    """Of the adapter's first weights and of the rows' order."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges; raises BadInput."""
+        for name in ("rank", "batch_size"):
+            if getattr(self, name) < 1:
+                raise BadInput(f"expected {name} of at least 1, got {getattr(self, name)}")
+        if self.steps < 0 or self.learning_rate < 0:
+            raise BadInput(
+                "expected steps and learning_rate of at least 0, "
+                f"got {self.steps} and {self.learning_rate}"
+            )
+
+
+@runtime_checkable
+class LanguageModel(Policy, Protocol):
+    """A policy that is a language model. `capabilities` says which of the methods do not raise.
+
+    The conformance test is `agentgym_si.testing.check_language_model`.
+    """
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this back end can do, known before anything runs."""
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        n: int = 1,
+        temperature: float | None = None,
+        max_new_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        seed: int = 0,
+        hooks: Sequence[Hook] = (),
+    ) -> list[list[Completion]]:
+        """Sample n completions a prompt: the outer list follows `prompts`.
+
+        A completion is fixed by the weights, the sampling, its prompt, `seed` and its number among
+        the n, not by the other prompts.
+
+        Args:
+            prompts: token ids or messages.
+            n: completions a prompt.
+            temperature: 0 takes the likeliest token; None the policy's own.
+            max_new_tokens: the budget, the stop token included; None the policy's own.
+            stop: texts that end an answer beside the chat template's stop tokens.
+            seed: of the sampling, on top of the policy's.
+            hooks: change the logits before a token is drawn, in order.
+
+        Raises:
+            BadInput: for settings out of range, or an empty prompt.
+            MissingCapability: for hooks where logits cannot be reached.
+            EnvFailure: where a server does not answer in time.
+        """
+
+    def logprobs(
+        self, contexts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]
+    ) -> list[tuple[float, ...]]:
+        """Return the logprob of each completion token after its context, at temperature 1.
+
+        Completions of one context share its computation. Raises BadInput, MissingCapability.
+        """
+
+    def adapter(
+        self, rows: Sequence[Weighted], settings: AdapterSettings = ...
+    ) -> AbstractContextManager[LanguageModel]:
+        """Train a throw-away LoRA on `rows`; give the adapted model inside the `with` block.
+
+        After the block, also by an exception, the weights are those of before, bit for bit. Raises
+        BadInput, MissingCapability.
+        """
+
+
+def has(policy: Policy, capability: Capability) -> TypeGuard[LanguageModel]:
+    """Return whether the policy is a language model with this capability."""
+    return capability in getattr(policy, "capabilities", ())
+
+
+def require(policy: Policy, capability: Capability) -> LanguageModel:
+    """Return the policy as a language model that has `capability`.
+
+    Raises MissingCapability for one that lacks it, with what has it: call it before the run.
+    """
+    if capability not in get_args(Capability):
+        raise BadInput(f"expected one of {', '.join(get_args(Capability))}, got {capability!r}")
+    if not has(policy, capability):
+        raise lacking(policy.version, capability)
+    return policy
+
+
+def lacking(name: str, capability: Capability, why: str = "") -> MissingCapability:
+    """Return the error of a policy that lacks a capability."""
+    because = f" ({why})" if why else ""
+    return MissingCapability(f"policy {name} has no {capability}{because}; {HAVING[capability]}")
