@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,9 @@ OPENING, CLOSING = "<tool_call>", "</tool_call>"
 
 MAX_DEPTH = 64
 """Arrays and objects inside each other, at most; deeper ones could not be walked safely."""
+
+MOST_CALLS = 16
+"""Calls that one action may hold."""
 
 _CALL_KEYS = {"name", "arguments", "id", "type", "index", "call_id", "status"}
 """What an object of a call may hold: the two that count, and what OpenAI's forms add."""
@@ -224,3 +227,29 @@ def _excerpt(text: str, position: int) -> str:
 def _show(value: Any) -> str:
     shown = repr(value)
     return shown if len(shown) <= 60 else f"{shown[:60]}…"
+
+
+def carry_out_calls(
+    action: str, carry_out: Callable[[Call], str], describe_error: Callable[[str], str]
+) -> str | None:
+    """Carry the calls of an action out in their order; return what they gave, a line each.
+
+    None where the action holds no call: it is an answer to the user. Of several calls, one that
+    fails is described and the others go on; raises ActionError of a single one, of a text that
+    cannot be read, and of more than `MOST_CALLS`.
+    """
+    calls = parse_calls(action)
+    if len(calls) > MOST_CALLS:
+        raise ActionError(f"expected at most {MOST_CALLS} calls, got {len(calls)}")
+    if not calls:
+        return None
+    if len(calls) == 1:
+        return carry_out(calls[0])
+
+    def attempt(call: Call) -> str:
+        try:
+            return carry_out(call)
+        except ActionError as error:
+            return describe_error(str(error))
+
+    return "\n".join(map(attempt, calls))

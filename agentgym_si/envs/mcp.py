@@ -15,15 +15,12 @@ import numpy as np
 
 from agentgym_si import codec
 from agentgym_si.envs.base import Step, TextEnv
-from agentgym_si.envs.calls import Call, format_call, parse_calls
+from agentgym_si.envs.calls import Call, carry_out_calls, format_call, parse_calls
 from agentgym_si.envs.mcp_notes_tasks import COMMAND, NOTES_TASKS, check_notes, fill_notes
 from agentgym_si.envs.mcp_session import Endpoint, McpSession, ToolResult
 from agentgym_si.envs.mcp_tools import check_call, sample_calls
 from agentgym_si.errors import ActionError, BadInput
 from agentgym_si.types import Task
-
-MOST_CALLS = 16
-"""Calls in one action, at most."""
 
 
 class Answered(NamedTuple):
@@ -148,20 +145,8 @@ class MCPEnv(TextEnv):
         """Carry calls out, or judge; raises ActionError."""
         if action.strip() == self.noop:
             return "nothing was done", 0.0, False
-        calls = parse_calls(action)
-        if len(calls) > MOST_CALLS:
-            raise ActionError(f"expected at most {MOST_CALLS} calls, got {len(calls)}")
-        if not calls:
-            return self._judge(action.strip())
-        if len(calls) == 1:
-            return self._call(calls[0]), 0.0, False
-        return "\n".join(map(self._try, calls)), 0.0, False
-
-    def _try(self, call: Call) -> str:
-        try:
-            return self._call(call)
-        except ActionError as error:
-            return self.describe_error(str(error))
+        results = carry_out_calls(action, self._call, self.describe_error)
+        return self._judge(action.strip()) if results is None else (results, 0.0, False)
 
     def _call(self, call: Call) -> str:
         assert self.session is not None

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgym_si.errors import SandboxError
-from agentgym_si.sandboxes.base import Channel, Limits, guest_settings
-from agentgym_si.sandboxes.bundle import guest_command
+from agentgym_si.sandboxes.base import Channel, Limits
 from agentgym_si.sandboxes.processes import (
-    ENVIRONMENT,
     SYSTEM_FILES,
     SYSTEM_FOLDERS,
-    PipeChannel,
+    bubblewrap_guest,
+    find_bubblewrap,
     find_python,
+    writable_folders,
 )
 
 WORK, TEMPORARY = "/var/work", "/var/temporary"
@@ -35,32 +33,17 @@ class RootLauncher:
 
     def launch(self, limits: Limits) -> Channel:
         """Start a box; raises SandboxError."""
-        program = shutil.which("bwrap")
-        if program is None:
-            raise SandboxError("bubblewrap is not installed: apt-get install bubblewrap")
         python, prefix = find_python()
         size = ["--size", str(limits.disk_mib << 20)]
-        command = [program, "--unshare-all", "--unshare-user", "--uid", "0", "--gid", "0"]
+        command = [find_bubblewrap(), "--unshare-all", "--unshare-user", "--uid", "0", "--gid", "0"]
         command += ["--as-pid-1", "--new-session", "--cap-drop", "ALL", *size, "--tmpfs", "/"]
         command += [
             part for name in sorted(os.listdir("/usr")) for part in _read_only(f"/usr/{name}")
         ]
         for path in (*SYSTEM_FOLDERS, "/sbin", *SYSTEM_FILES, *prefix):
             command += _read_only(path) if not path.startswith("/usr") else []
-        command += ["--proc", "/proc", "--dev", "/dev", *size, "--tmpfs", "/dev/shm"]
-        for folder in (WORK, TEMPORARY):
-            command += [*size, "--tmpfs", folder]
-        settings = guest_settings(
-            limits,
-            self.tier,
-            work=WORK,
-            temporary=[TEMPORARY, "/dev/shm"],
-            readable=[],
-            namespaced=True,
-            limit_memory=True,
-            limit_processes=True,
-        )
-        return PipeChannel([*command, "--", *guest_command(python, settings)], ENVIRONMENT)
+        command += writable_folders(limits, WORK, TEMPORARY)
+        return bubblewrap_guest(command, python, limits, WORK, TEMPORARY)
 
     def close(self) -> None:
         """Do nothing: a launcher holds nothing."""

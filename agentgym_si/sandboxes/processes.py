@@ -174,35 +174,51 @@ class BubblewrapLauncher:
 
     def launch(self, limits: Limits) -> Channel:
         """Start a box; raises SandboxError."""
-        program = shutil.which("bwrap")
-        if program is None:
-            raise SandboxError("bubblewrap is not installed: apt-get install bubblewrap")
         python, prefix = find_python()
-        size = ["--size", str(limits.disk_mib << 20)]
-        command = [program, "--unshare-all", *(["--share-net"] if limits.network else [])]
+        command = [find_bubblewrap(), "--unshare-all", *(["--share-net"] if limits.network else [])]
         command += ["--as-pid-1", "--new-session", "--cap-drop", "ALL"]
         for folder in dict.fromkeys([*SYSTEM_FOLDERS, *prefix]):
             command += _bind(folder)
         for file in (*SYSTEM_FILES, *(("/etc/resolv.conf",) if limits.network else ())):
             command += _bind(file)
-        command += ["--proc", "/proc", "--dev", "/dev", *size, "--tmpfs", "/dev/shm"]
-        for folder in (WORK, "/tmp"):
-            command += [*size, "--tmpfs", folder]
+        command += writable_folders(limits, WORK, "/tmp")
         command += ["--remount-ro", "/"]
-        settings = guest_settings(
-            limits,
-            self.tier,
-            work=WORK,
-            temporary=["/tmp", "/dev/shm"],
-            readable=[],
-            namespaced=True,
-            limit_memory=True,
-            limit_processes=True,
-        )
-        return PipeChannel([*command, "--", *guest_command(python, settings)], ENVIRONMENT)
+        return bubblewrap_guest(command, python, limits, WORK, "/tmp")
 
     def close(self) -> None:
         """Do nothing: a launcher holds nothing."""
+
+
+def find_bubblewrap() -> str:
+    """Return the program's path; raises SandboxError where it is not installed."""
+    program = shutil.which("bwrap")
+    if program is None:
+        raise SandboxError("bubblewrap is not installed: apt-get install bubblewrap")
+    return program
+
+
+def writable_folders(limits: Limits, work: str, temporary: str) -> list[str]:
+    """Return bubblewrap's arguments for /proc, /dev and the sized folders of a box."""
+    size = ["--size", str(limits.disk_mib << 20)]
+    folders = [part for at in ("/dev/shm", work, temporary) for part in (*size, "--tmpfs", at)]
+    return ["--proc", "/proc", "--dev", "/dev", *folders]
+
+
+def bubblewrap_guest(
+    command: Sequence[str], python: str, limits: Limits, work: str, temporary: str
+) -> Channel:
+    """Start the guest inside of bubblewrap's `command`; raises SandboxError."""
+    settings = guest_settings(
+        limits,
+        BubblewrapLauncher.tier,
+        work=work,
+        temporary=[temporary, "/dev/shm"],
+        readable=[],
+        namespaced=True,
+        limit_memory=True,
+        limit_processes=True,
+    )
+    return PipeChannel([*command, "--", *guest_command(python, settings)], ENVIRONMENT)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from agentgym_si.envs.base import Step as Result
 from agentgym_si.envs.base import TextEnv
-from agentgym_si.envs.calls import Call, format_call, parse_calls
+from agentgym_si.envs.calls import Call, carry_out_calls, format_call
 from agentgym_si.envs.tools.answers import mentions, tells
 from agentgym_si.envs.tools.cheating import cheats_of, legal_calls
 from agentgym_si.envs.tools.domain import (
@@ -40,8 +40,6 @@ from agentgym_si.types import Task
 DOMAINS = ("orders", "calendar", "bank", "files", "travel")
 """The domains of our own; tasks of travel are never trained on."""
 
-MOST_CALLS = 16
-"""Calls in one action, at most."""
 
 NOTHING_TO_ADD = "I have nothing to add."
 
@@ -163,20 +161,8 @@ class ToolsEnv(TextEnv):
         """Carry calls out, answer a question, or judge; raises ActionError."""
         if action.strip() == self.noop:
             return "nothing was done", 0.0, False
-        calls = parse_calls(action)
-        if len(calls) > MOST_CALLS:
-            raise ActionError(f"expected at most {MOST_CALLS} calls, got {len(calls)}")
-        if not calls:
-            return self._hear(action.strip())
-        if len(calls) == 1:
-            return self._call(calls[0]), 0.0, False
-        return "\n".join(map(self._try, calls)), 0.0, False
-
-    def _try(self, call: Call) -> str:
-        try:
-            return self._call(call)
-        except ActionError as error:
-            return self.describe_error(str(error))
+        results = carry_out_calls(action, self._call, self.describe_error)
+        return self._hear(action.strip()) if results is None else (results, 0.0, False)
 
     def _call(self, call: Call) -> str:
         if call.name not in self._offered:
