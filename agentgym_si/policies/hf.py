@@ -5,41 +5,39 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from agentgym_si.errors import BadInput, MissingDependency
+from agentgym_si.policies.asking import (
+    Request,
+    Sampling,
+    answer,
+    check_scored,
+    from_histories,
+    from_prompts,
+)
 from agentgym_si.policies.base import History, Need, stable_seed
+from agentgym_si.policies.language import Capability, Completion, Hook, Prompt
 from agentgym_si.policies.tokens import ChatTokens
-from agentgym_si.types import Action
+from agentgym_si.types import Action, Weighted
 
 try:
     import torch
-    from transformers import (
-        AutoModelForCausalLM,
-        GenerationConfig,
-        LogitsProcessor,
-        LogitsProcessorList,
-        PreTrainedModel,
-    )
+    from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
     from transformers.utils import logging as transformers_logging
 
-    from agentgym_si.policies.threads import one_thread_if_small
+    from agentgym_si.policies.lora import LoraSettings, StackedLora
+    from agentgym_si.policies.sampling import sample_batch
+    from agentgym_si.policies.scoring import score
 except ImportError as error:
     raise MissingDependency(
         "local language models need torch and transformers: pip install 'agentgym-si[train]'"
     ) from error
 
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
-
-
-class _Row(NamedTuple):
-    """One answer to sample: where it belongs, what it reads, and its own random stream."""
-
-    history: int
-    prompt: tuple[int, ...]
-    seed: int
 
 
 class TransformersPolicy:
@@ -51,7 +49,7 @@ class TransformersPolicy:
     none, those at temperature 1.
 
     A prompt that leaves no room for `max_new_tokens` in the model's context is answered with an
-    empty text without ids, and counted in `overlong`.
+    empty text without ids, marked "overlong" and counted in `overlong`.
 
     Args:
         model: a checkpoint folder or hub name.
@@ -65,6 +63,7 @@ class TransformersPolicy:
     """
 
     needs: frozenset[Need] = frozenset()
+    capabilities: frozenset[Capability] = frozenset({"sampling", "scoring", "adapting"})
 
     def __init__(
         self,
@@ -95,112 +94,102 @@ class TransformersPolicy:
         self.overlong = 0
         """Histories that were too long to be answered."""
         self.version = fingerprint(self.model, self.tokens)
-        self._set_sampling(temperature, max_new_tokens)
+        self.sampling = Sampling(temperature, max_new_tokens)
+        self._adapted: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 
-    def _set_sampling(self, temperature: float, max_new_tokens: int) -> None:
-        if temperature < 0:
-            raise BadInput(f"expected temperature of at least 0, got {temperature}")
-        if max_new_tokens < 1:
-            raise BadInput(f"expected max_new_tokens of at least 1, got {max_new_tokens}")
-        self.temperature, self.max_new_tokens = temperature, max_new_tokens
+    @property
+    def temperature(self) -> float:
+        """0 takes the likeliest token."""
+        return self.sampling.temperature
+
+    @property
+    def max_new_tokens(self) -> int:
+        """The longest answer, the stop token included."""
+        return self.sampling.max_new_tokens
 
     def with_sampling(
         self, *, temperature: float | None = None, max_new_tokens: int | None = None
     ) -> TransformersPolicy:
         """Return a policy that shares these weights and samples otherwise."""
         other = copy.copy(self)
-        other._set_sampling(
-            self.temperature if temperature is None else temperature,
-            self.max_new_tokens if max_new_tokens is None else max_new_tokens,
-        )
+        other.sampling = self.sampling.but(temperature=temperature, max_new_tokens=max_new_tokens)
         return other
 
-    # Acting -------------------------------------------------------------------------------
+    # Sampling -----------------------------------------------------------------------------
 
     def act(self, histories: Sequence[History], *, n: int = 1) -> list[list[Action]]:
         """Sample n answers a history, in batches of like length."""
-        rows: list[_Row] = []
-        for index, history in enumerate(histories):
-            prompt = self.tokens.prompt(history)
-            if len(prompt) + self.max_new_tokens > self.context:
-                self.overlong += 1
-                continue
-            rows += [
-                _Row(index, prompt, stable_seed(self.seed, history.seed, len(history.actions), j))
-                for j in range(n)
-            ]
-        actions: list[list[Action]] = [[] for _ in histories]
-        order = sorted(range(len(rows)), key=lambda row: len(rows[row].prompt))
-        sampled: dict[int, Action] = {}
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start : start + self.batch_size]
-            sampled.update(zip(batch, self._sample([rows[row] for row in batch]), strict=True))
-        for index, row in enumerate(rows):
-            actions[row.history].append(sampled[index])
-        return [found or [Action("")] * n for found in actions]
+        asked = from_histories(self.tokens, histories, n, self.seed)
+        found = self._answer(asked, self.sampling)
+        return [[completion.action() for completion in group] for group in found]
 
-    def _sample(self, rows: Sequence[_Row]) -> Iterator[Action]:
-        device = self.model.device
-        width = max(len(row.prompt) for row in rows)
-        pad = pad_id(self.tokens)
-        ids = [[pad] * (width - len(row.prompt)) + list(row.prompt) for row in rows]
-        mask = [[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows]
-        sampler = _Sampler([row.seed for row in rows], self.temperature, device)
-        with one_thread_if_small(self.model), torch.inference_mode():
-            output = self.model.generate(
-                input_ids=torch.tensor(ids, device=device),
-                attention_mask=torch.tensor(mask, device=device),
-                generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
-                    do_sample=False,
-                    max_new_tokens=self.max_new_tokens,
-                    pad_token_id=pad,
-                    eos_token_id=sorted(self.tokens.stops),
-                ),
-                logits_processor=LogitsProcessorList([sampler]),
-            )
-        logprobs = torch.stack(sampler.chosen, dim=1).tolist()
-        for row, new_ids, new_logprobs in zip(
-            rows, output[:, width:].tolist(), logprobs, strict=True
-        ):
-            stops = (place + 1 for place, token in enumerate(new_ids) if token in self.tokens.stops)
-            length = next(stops, len(new_ids))
-            answer = tuple(new_ids[:length])
-            yield Action(self.tokens.text(answer), row.prompt, answer, tuple(new_logprobs[:length]))
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        n: int = 1,
+        temperature: float | None = None,
+        max_new_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        seed: int = 0,
+        hooks: Sequence[Hook] = (),
+    ) -> list[list[Completion]]:
+        """Sample n completions a prompt; see `LanguageModel.generate`."""
+        sampling = self.sampling.but(
+            temperature=temperature,
+            max_new_tokens=max_new_tokens,
+            stop=tuple(stop),
+            hooks=tuple(hooks),
+        )
+        return self._answer(from_prompts(self.tokens, prompts, n, self.seed, seed), sampling)
 
-    # Scoring, keeping ---------------------------------------------------------------------
+    def _answer(
+        self, asked: Sequence[Sequence[Request]], sampling: Sampling
+    ) -> list[list[Completion]]:
+        found = answer(asked, sampling, self._sample, self.context)
+        self.overlong += sum(group[0].finish == "overlong" for group in found if group)
+        return found
+
+    def _sample(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
+        order = sorted(range(len(requests)), key=lambda row: len(requests[row].prompt))
+        sampled: dict[int, Completion] = {}
+        with self._adapted():
+            for start in range(0, len(order), self.batch_size):
+                batch = order[start : start + self.batch_size]
+                rows = [requests[row] for row in batch]
+                found = sample_batch(self.model, self.tokens, pad_id(self.tokens), rows, sampling)
+                sampled.update(zip(batch, found, strict=True))
+        return [sampled[row] for row in range(len(requests))]
+
+    # Scoring, adapting, keeping -----------------------------------------------------------
 
     def logprobs(
         self, contexts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]
     ) -> list[tuple[float, ...]]:
         """Return the logprob of each completion token after its context, at temperature 1."""
-        lengths = [len(c) + len(t) for c, t in zip(contexts, completions, strict=True)]
-        for context, length in zip(contexts, lengths, strict=True):
-            if not context or length > self.context:
-                raise BadInput(
-                    f"expected a context and at most {self.context} tokens with its completion, "
-                    f"got {len(context)} and {length}"
-                )
-        found: dict[int, tuple[float, ...]] = {}
-        order = sorted(range(len(lengths)), key=lambda row: lengths[row])
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start : start + self.batch_size]
-            scores = self._score([[*contexts[row], *completions[row]] for row in batch])
-            for row, row_scores in zip(batch, scores, strict=True):
-                found[row] = tuple(row_scores[len(contexts[row]) - 1 : lengths[row] - 1])
-        return [found[row] for row in range(len(lengths))]
+        check_scored(contexts, completions, self.context)
+        with self._adapted():
+            pad = pad_id(self.tokens)
+            return score(self.model, pad, contexts, completions, self.batch_size)
 
-    def _score(self, chats: Sequence[Sequence[int]]) -> list[list[float]]:
-        device, pad = self.model.device, pad_id(self.tokens)
-        width = max(map(len, chats))
-        ids = torch.tensor([[*chat, *[pad] * (width - len(chat))] for chat in chats], device=device)
-        mask = torch.tensor(
-            [[1] * len(chat) + [0] * (width - len(chat)) for chat in chats], device=device
-        )
-        with one_thread_if_small(self.model), torch.inference_mode():
-            logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
-            scores = logits[:, :-1].float().log_softmax(-1)
-            picked = scores.gather(-1, ids[:, 1:, None])[..., 0]
-        return [[float(score) for score in row] for row in picked.tolist()]
+    @contextlib.contextmanager
+    def adapter(
+        self, rows: Sequence[Weighted], settings: LoraSettings | None = None
+    ) -> Iterator[TransformersPolicy]:
+        """Train a throw-away LoRA on `rows`; give the adapted policy; see `LanguageModel.adapter`.
+
+        The adapted policy shares these weights, and has an adapter of its own beside them.
+        """
+        other = copy.copy(self)
+        with StackedLora(self.model, 1, settings) as lora:
+            lora.fit([rows], pad=pad_id(self.tokens))
+            other._adapted = lambda: lora.rows(0)
+            key = stable_seed(self.version, lora.settings, *rows)
+            other.version = f"{self.version}+{key:016x}"
+            try:
+                yield other
+            finally:
+                other._adapted = _taken_off
 
     def save(self, folder: str | Path) -> Path:
         """Write weights, tokenizer and configuration where `TransformersPolicy` loads them."""
@@ -213,29 +202,8 @@ class TransformersPolicy:
         return folder
 
 
-class _Sampler(LogitsProcessor):
-    """Turns greedy decoding into exact sampling: argmax of logits / T plus Gumbel noise.
-
-    Every row has its own generator. A stream is read from its start, a vocabulary's width a step.
-    """
-
-    def __init__(self, seeds: Sequence[int], temperature: float, device: torch.device) -> None:
-        self.temperature = temperature
-        self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-        self.chosen: list[torch.Tensor] = []
-        """A (B,) tensor of logprobs for each step."""
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        logprobs = (scores.float() / (self.temperature or 1.0)).log_softmax(-1)
-        noisy = logprobs
-        if self.temperature:
-            waits = torch.empty_like(logprobs)
-            for row, generator in enumerate(self.generators):
-                waits[row].exponential_(generator=generator)
-            noisy = logprobs - waits.clamp_min_(torch.finfo(waits.dtype).tiny).log_()
-        picked = noisy.argmax(-1, keepdim=True)
-        self.chosen.append(logprobs.gather(-1, picked)[:, 0])
-        return noisy  # type: ignore[return-value]
+def _taken_off() -> AbstractContextManager[None]:
+    raise BadInput("the adapter of this policy was taken off when its `with` block ended")
 
 
 def load_model(

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeGuard, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeGuard, get_args, runtime_checkable
 
 from agentgym_si.errors import BadInput, MissingCapability
 from agentgym_si.policies.base import Policy
 from agentgym_si.types import Action, Message, Weighted
+
+if TYPE_CHECKING:
+    from agentgym_si.policies.lora import LoraSettings
 
 Capability = Literal["sampling", "scoring", "adapting"]
 """`generate`, `logprobs` and `adapter`."""
@@ -51,33 +54,6 @@ class Completion:
         """Return the completion as a policy's action."""
         ids = self.prompt_ids if self.token_ids else ()
         return Action(self.text, ids, self.token_ids, self.logprobs)
-
-
-@dataclass(frozen=True)
-class AdapterSettings:
-    """How a throw-away LoRA is trained."""
-
-    rank: int = 8
-    alpha: float = 16.0
-    """The update is scaled by alpha / rank."""
-    steps: int = 5
-    """Updates of AdamW."""
-    batch_size: int = 8
-    """Rows an update; fewer where there are fewer."""
-    learning_rate: float = 1e-3
-    seed: int = 0
-    """Of the adapter's first weights and of the rows' order."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges; raises BadInput."""
-        for name in ("rank", "batch_size"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"expected {name} of at least 1, got {getattr(self, name)}")
-        if self.steps < 0 or self.learning_rate < 0:
-            raise BadInput(
-                "expected steps and learning_rate of at least 0, "
-                f"got {self.steps} and {self.learning_rate}"
-            )
 
 
 @runtime_checkable
@@ -131,12 +107,12 @@ class LanguageModel(Policy, Protocol):
         """
 
     def adapter(
-        self, rows: Sequence[Weighted], settings: AdapterSettings = ...
+        self, rows: Sequence[Weighted], settings: LoraSettings | None = None
     ) -> AbstractContextManager[LanguageModel]:
         """Train a throw-away LoRA on `rows`; give the adapted model inside the `with` block.
 
-        After the block, also by an exception, the weights are those of before, bit for bit. Raises
-        BadInput, MissingCapability.
+        The model itself stays as it is, also inside the block; after it, also by an exception,
+        nothing is left of the adapter. Raises BadInput, MissingCapability, RunStopped.
         """
 
 

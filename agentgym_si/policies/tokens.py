@@ -80,7 +80,13 @@ class ChatTokens:
             return (
                 last.prompt_ids + last.token_ids + self.suffix(history.observation, last.token_ids)
             )
-        return self._encode(self.render(history.messages(), history.tools, answer_next=True))
+        return self.chat(history.messages(), history.tools)
+
+    def chat(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> tuple[int, ...]:
+        """Return the (P,) ids of a chat, after which the assistant answers."""
+        return self._encode(self.render(messages, tools, answer_next=True))
 
     def answer(self, text: str) -> tuple[int, ...]:
         """Return the ids of an answer given as text, the end included."""

@@ -16,7 +16,8 @@ import torch
 
 from agentgym_si.errors import BadInput
 from agentgym_si.policies.base import History, Policy
-from agentgym_si.policies.hf import TransformersPolicy, _Sampler
+from agentgym_si.policies.hf import TransformersPolicy
+from agentgym_si.policies.sampling import Gumbel
 from agentgym_si.policies.tiny import build_tiny
 from agentgym_si.types import Action
 
@@ -119,7 +120,7 @@ def test_gumbel_sampling_is_softmax_sampling(temperature: float) -> None:
     """Chi-square of 4000 draws against the literal distribution, 4 degrees of freedom."""
     logits = torch.tensor([2.0, 1.0, 0.0, -1.0, 0.5])
     expected = torch.softmax(logits / temperature, -1) * 4000
-    sampler = _Sampler(range(4000), temperature, torch.device("cpu"))
+    sampler = Gumbel(range(4000), temperature, torch.device("cpu"))
     noisy = sampler(torch.zeros(4000, 1, dtype=torch.long), logits.expand(4000, 5))
     counts = torch.bincount(noisy.argmax(-1), minlength=5)
     assert ((counts - expected) ** 2 / expected).sum() < 18.5  # the 0.1 % point
