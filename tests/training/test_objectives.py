@@ -239,7 +239,7 @@ def test_distillation_by_hand() -> None:
     student = torch.zeros(1, 2, 2).requires_grad_()
     loss = distill(student, teacher, tensor([[1.0, 0.0]]))
     expected = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
-    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
     (slope,) = torch.autograd.grad(loss, student)
     assert slope[0].tolist() == [pytest.approx([-0.25, 0.25]), [0.0, 0.0]]
 
