@@ -89,4 +89,12 @@ class RunStopped(AgentGymError, RuntimeError):
 
 
 class ActionError(AgentGymError, ValueError):
-    """The agent's action cannot be carried out; its text becomes part of the observation."""
+    """The agent's action cannot be carried out; its text becomes part of the observation.
+
+    `code` is one word for counting, such as "covered" or "blocked_url"; empty where none fits.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        """Say what was expected and what came."""
+        super().__init__(message)
+        self.code = code

@@ -180,13 +180,16 @@ class TextEnv(gym.Env[str, str]):
         return self._begin(task_id, drawn_seed if seed is None else seed)
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
-        """Carry an action out; see `reset` for info, which adds `action_error` where it is one."""
+        """Carry an action out; see `reset` for info, which adds `action_error` where it is one.
+
+        `action_error_code` is there where the error has a word for it.
+        """
         if self._over:
             raise gym.error.ResetNeeded("the episode is over, or none was begun: call reset()")
         if not isinstance(action, str):
             raise BadInput(f"expected an action of type str, got {type(action).__name__}")
         began = time.perf_counter()
-        reward, terminated, error = 0.0, False, ""
+        reward, terminated, error, code = 0.0, False, "", ""
         failure: EnvFailure | None = None
         self._actions.append(action)
         try:
@@ -197,7 +200,7 @@ class TextEnv(gym.Env[str, str]):
             observation, reward, terminated = self.act(action)
             self._observation = valid_text(observation)
         except ActionError as mistake:
-            error = _shorten(str(mistake))
+            error, code = _shorten(str(mistake)), mistake.code
             try:
                 self._observation = valid_text(self.describe_error(error))
             except EnvFailure as broken:
@@ -210,6 +213,8 @@ class TextEnv(gym.Env[str, str]):
         info = self._info(failure)
         if error:
             info["action_error"] = error
+        if code:
+            info["action_error_code"] = code
         return self._observation, float(reward), bool(terminated), truncated, info
 
     def describe_error(self, error: str) -> str:

@@ -53,6 +53,7 @@ ACTIONS: Mapping[str, tuple[Parameter, ...]] = {
     "dblclick": (_BID, _BUTTON, _MODIFIERS),
     "hover": (_BID,),
     "fill": (_BID, Parameter("value", "text")),
+    "type": (_BID, Parameter("value", "text"), Parameter("enter", "switch", False)),
     "clear": (_BID,),
     "focus": (_BID,),
     "press": (_BID, _KEY),
@@ -66,6 +67,7 @@ ACTIONS: Mapping[str, tuple[Parameter, ...]] = {
     "mouse_dblclick": (*_point("x", "y"), _BUTTON),
     "mouse_drag_and_drop": _point("from_x", "from_y", "to_x", "to_y"),
     "goto": (Parameter("url", "text"),),
+    "go_home": (),
     "go_back": (),
     "go_forward": (),
     "new_tab": (),
@@ -98,6 +100,25 @@ def parse(text: str) -> Call:
         raise ActionError(_explain(text))
     source = next(iter(calls))
     return _check(source, _parse_call(source))
+
+
+def bind(name: str, values: Mapping[str, Any]) -> Call:
+    """Return the call of an action with its arguments by name; raises ActionError."""
+    if name not in ACTIONS:
+        raise ActionError(_unknown(name))
+    parameters = ACTIONS[name]
+    surplus = sorted(set(values) - {parameter.name for parameter in parameters})
+    if surplus:
+        raise ActionError(f"expected {describe(name)}, got argument {_shorten(repr(surplus[0]))}")
+    arguments = []
+    for parameter in parameters:
+        if parameter.name in values:
+            arguments.append(_convert(parameter, values[parameter.name], name))
+        elif parameter.default is None:
+            raise ActionError(f"expected {describe(name)}, got no {parameter.name}")
+        else:
+            arguments.append(parameter.default)
+    return Call(name, tuple(arguments))
 
 
 def describe(name: str) -> str:
@@ -169,15 +190,7 @@ def _check(source: str, node: ast.Call) -> Call:
         if keyword.arg not in names or keyword.arg in values:
             raise ActionError(f"expected {describe(name)}, got argument {keyword.arg!r}")
         values[keyword.arg] = _literal(keyword.value, source)
-    arguments = []
-    for parameter in parameters:
-        if parameter.name in values:
-            arguments.append(_convert(parameter, values[parameter.name], name))
-        elif parameter.default is None:
-            raise ActionError(f"expected {describe(name)}, got no {parameter.name}")
-        else:
-            arguments.append(parameter.default)
-    return Call(name, tuple(arguments))
+    return bind(name, values)
 
 
 def _literal(node: ast.expr, source: str) -> Any:
@@ -224,6 +237,7 @@ def _modifiers(value: Any) -> tuple[str, ...] | None:
 
 _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "id": _id,
+    "switch": lambda value: value if type(value) is bool else None,
     "text": lambda value: value if isinstance(value, str) else None,
     "key": lambda value: value if isinstance(value, str) and len(value) <= MAX_KEY else None,
     "number": _number,
@@ -235,6 +249,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
 
 _EXPECTED = {
     "id": "an element's id such as '12'",
+    "switch": "True or False",
     "text": "a string",
     "key": "a key such as 'Enter' or 'Control+c'",
     "number": "a number of at most 1,000,000",
@@ -249,9 +264,13 @@ def _explain(text: str) -> str:
     match = _ANY.search(text)
     if match is None or match[1] in ACTIONS:
         return f"expected one action such as click('12'), got {_shorten(repr(text[:200]))}"
-    close = difflib.get_close_matches(match[1], ACTIONS, n=1, cutoff=0.4)
+    return _unknown(match[1])
+
+
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name, ACTIONS, n=1, cutoff=0.4)
     hint = f"did you mean {describe(close[0])}?" if close else f"known: {', '.join(ACTIONS)}"
-    return f"unknown action {match[1]!r}; {hint}"
+    return f"unknown action {_shorten(repr(name))}; {hint}"
 
 
 def _shorten(text: str, limit: int = 80) -> str:

@@ -1,4 +1,4 @@
-"""Find a Chromium, and say how it is launched so that nothing leaves it."""
+"""Find a Chromium, and say how it is launched."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from agentgym_si.envs.web.fence import Network
 from agentgym_si.errors import MissingDependency
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """Programs looked for on PATH. The headless shell starts faster and needs less memory."""
 
-FENCE = (
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--proxy-server=http://0.0.0.0:1",
-    "--proxy-bypass-list=<-loopback>",
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-)
-"""What request interception does not see (prefetch, WebRTC, redirects) finds no host."""
-
 SAME_PIXELS = ("--disable-lcd-text", "--font-render-hinting=none", "--force-color-profile=srgb")
+
+OWN_FRAMES = ("--enable-begin-frame-control", "--run-all-compositor-stages-before-draw")
+"""Pages may be drawn when we say; only the headless shell heeds it, others ignore it."""
 
 INSTALL = (
     "the web environments need a Chromium: python -m playwright install --with-deps "
@@ -48,9 +44,9 @@ def find_browser(explicit: str | Path | None = None) -> Path:
     raise MissingDependency(INSTALL)
 
 
-def launch_arguments() -> list[str]:
+def launch_arguments(network: Network) -> list[str]:
     """Return Chromium's command line options beyond Playwright's own."""
-    return [*FENCE, *SAME_PIXELS]
+    return [*network.arguments(), *SAME_PIXELS, *OWN_FRAMES]
 
 
 def sandboxed() -> bool:

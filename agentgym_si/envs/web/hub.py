@@ -18,10 +18,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentgym_si.envs.web.browsers import launch_arguments, sandboxed
+from agentgym_si.envs.web.fence import Network
+from agentgym_si.envs.web.memory import resident_mib
 from agentgym_si.errors import EnvFailure, MissingDependency
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Error, Playwright
+    from playwright.async_api import (
+        Browser,
+        BrowserContext,
+        CDPSession,
+        Error,
+        Page,
+        Playwright,
+        ViewportSize,
+    )
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -35,20 +45,39 @@ GRACE_SECONDS = 5.0
 MAX_FAILURES = 3
 """Failed calls in a row after which a browser that still runs is replaced."""
 
+MEMORY_MIB = 4096
+"""What a browser may hold, all its processes together; above it, it is replaced."""
+
+MEMORY_EVERY = 50
+"""Episodes between two looks at the memory."""
+
+
+NO_NETWORK = Network()
+
 
 class Hub:
     """A browser and the thread that talks to it; made by `hub_for`."""
 
-    def __init__(self, executable: Path) -> None:
+    def __init__(self, executable: Path, network: Network) -> None:
         """Start the thread; the browser is launched by the first `browser()`."""
         self.executable = executable
+        self.network = network
         self.broken = False
+        self.retired = False
+        """Whether new episodes go to another browser; running ones are played to their end."""
+        self.owns_frames = False
+        """Whether pages are drawn when we say (begin-frame control): known after the launch."""
+        self.users = 0
+        """Sessions that are open."""
         self._loop = asyncio.new_event_loop()
         self._launching = asyncio.Lock()
+        self._drawing = asyncio.Lock()
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
+        self._root: CDPSession | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failures = 0
+        self._episodes = 0
         self._thread = threading.Thread(target=self._run, name="agentgym-si web", daemon=True)
         self._thread.start()
 
@@ -89,17 +118,57 @@ class Hub:
                 # Playwright draws names from the global generator, which is the caller's.
                 state = random.getstate()
                 self._playwright = await async_playwright().start()
-                self._browser = await self._playwright.chromium.launch(
+                browser = await self._playwright.chromium.launch(
                     executable_path=str(self.executable),
-                    args=launch_arguments(),
+                    args=launch_arguments(self.network),
                     chromium_sandbox=sandboxed(),
                     handle_sigint=False,
                     handle_sigterm=False,
                     handle_sighup=False,
                 )
                 random.setstate(state)
-                self._browser.on("disconnected", self._mark_broken)
+                browser.on("disconnected", self._mark_broken)
+                self._root = await browser.new_browser_cdp_session()
+                self._browser = browser
+                self.owns_frames = await self._probe_frames(browser)
             return self._browser
+
+    async def new_context(
+        self, viewport: ViewportSize, **options: Any
+    ) -> tuple[BrowserContext, str]:
+        """Return a fresh context and its id for `new_page`."""
+        browser = await self.browser()
+        async with self._launching:  # two at once could not be told apart
+            before = await self._context_ids()
+            context = await browser.new_context(viewport=viewport, **options)
+            (made,) = await self._context_ids() - before
+        return context, made
+
+    async def new_page(self, context: BrowserContext, context_id: str) -> Page:
+        """Return an empty page of a context, one that we draw where the browser allows it."""
+        if not self.owns_frames:
+            return await context.new_page()
+        return await self._drawn_page(context, context_id)
+
+    async def draw(self, line: CDPSession, screenshot: bool = False) -> str:
+        """Draw one frame of a page that we draw; return it as base64 PNG where asked for.
+
+        Frames that overlap, even of different pages, kill Chromium's GPU process: one at a time.
+        """
+        frame = self.background(self._draw(line, screenshot))
+        return await asyncio.shield(frame)  # a caller that is cancelled must not free the lock
+
+    def note_episode(self) -> None:
+        """Count an episode; now and then look whether the browser has grown too large."""
+        self._episodes += 1
+        if self._episodes % MEMORY_EVERY == 0:
+            self.background(self._watch_memory())
+
+    async def processes(self) -> list[int]:
+        """Return the browser's processes."""
+        assert self._root is not None
+        answer = await self._root.send("SystemInfo.getProcessInfo")
+        return [int(process["id"]) for process in answer["processInfo"]]
 
     def later(self, work: Work) -> None:
         """Run work on the hub's loop without waiting for it; from any thread."""
@@ -159,6 +228,53 @@ class Hub:
         if error is not None and not isinstance(error, (Error, TimeoutError)):
             raise error
 
+    async def _context_ids(self) -> set[str]:
+        assert self._root is not None
+        return set((await self._root.send("Target.getBrowserContexts"))["browserContextIds"])
+
+    async def _drawn_page(self, context: BrowserContext, context_id: str) -> Page:
+        assert self._root is not None
+        async with context.expect_page() as coming:
+            await self._root.send(
+                "Target.createTarget",
+                {
+                    "url": "about:blank",
+                    "browserContextId": context_id,
+                    "enableBeginFrameControl": True,
+                },
+            )
+        return await coming.value
+
+    async def _probe_frames(self, browser: Browser) -> bool:
+        """Say whether this browser draws a page when it is told to, by telling it to."""
+        from playwright.async_api import Error
+
+        before = await self._context_ids()
+        context = await browser.new_context()
+        try:
+            (made,) = await self._context_ids() - before
+            page = await self._drawn_page(context, made)
+            line = await context.new_cdp_session(page)
+            await asyncio.wait_for(self._draw(line, False), GRACE_SECONDS)
+        except (Error, TimeoutError) as error:
+            logger.info("this browser draws by its own clock: %s", error)
+            return False
+        finally:
+            await context.close()
+        return True
+
+    async def _draw(self, line: CDPSession, screenshot: bool) -> str:
+        options = {"screenshot": {"format": "png", "optimizeForSpeed": True}} if screenshot else {}
+        async with self._drawing:
+            answer = await line.send("HeadlessExperimental.beginFrame", options)
+        return str(answer.get("screenshotData", ""))
+
+    async def _watch_memory(self) -> None:
+        used = await asyncio.to_thread(resident_mib, await self.processes())
+        if used > MEMORY_MIB:
+            logger.warning("the browser holds %d MiB; the next episodes get a new one", used)
+            self.retired = True
+
     async def _shut_down(self) -> None:
         from playwright.async_api import Error
 
@@ -182,12 +298,13 @@ async def _cancel(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
     await asyncio.gather(*pending, return_exceptions=True)
 
 
-_hubs: dict[Path, Hub] = {}
+_hubs: dict[tuple[Path, Network], Hub] = {}
+_retired: list[Hub] = []
 _guard = threading.Lock()
 
 
-def hub_for(executable: Path) -> Hub:
-    """Return this process's hub for a browser; a broken one is replaced.
+def hub_for(executable: Path, network: Network = NO_NETWORK) -> Hub:
+    """Return this process's hub for a browser and what it may reach; a broken one is replaced.
 
     Raises MissingDependency where Playwright is not installed.
     """
@@ -197,20 +314,31 @@ def hub_for(executable: Path) -> Hub:
         raise MissingDependency(
             "the web environments need Playwright: pip install 'agentgym-si[web]'"
         ) from missing
+    key = (executable, network)
     with _guard:
-        hub = _hubs.get(executable)
-        if hub is None or hub.broken:
+        _close_unused()
+        hub = _hubs.get(key)
+        if hub is None or hub.broken or hub.retired:
             if hub is not None:
-                threading.Thread(target=hub.close, daemon=True).start()
-            hub = _hubs[executable] = Hub(executable)
+                _retired.append(hub)
+                _close_unused()
+            hub = _hubs[key] = Hub(executable, network)
         return hub
+
+
+def _close_unused() -> None:
+    """Close replaced browsers that are lost, or that nobody plays in any more."""
+    for hub in [hub for hub in _retired if hub.broken or hub.users == 0]:
+        _retired.remove(hub)
+        threading.Thread(target=hub.close, daemon=True).start()
 
 
 def close_hubs() -> None:
     """Close every browser of this process; the next reset launches a new one."""
     with _guard:
-        hubs = list(_hubs.values())
+        hubs = [*_hubs.values(), *_retired]
         _hubs.clear()
+        _retired.clear()
     for hub in hubs:
         hub.close()
 
@@ -220,6 +348,7 @@ def _forget_after_fork() -> None:
     global _guard
     _guard = threading.Lock()
     _hubs.clear()
+    _retired.clear()
 
 
 os.register_at_fork(after_in_child=_forget_after_fork)

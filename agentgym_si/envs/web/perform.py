@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from agentgym_si.envs.web.actions import Call
+from agentgym_si.envs.web.fence import web_address
 from agentgym_si.envs.web.session import MAX_TABS, Session
 from agentgym_si.errors import ActionError
 
@@ -37,7 +38,7 @@ class _Hands:
         encoded = ", ".join(json.dumps(argument) for argument in arguments)
         answer = await self._session.evaluate(f"__agentgym.{function}({encoded})")
         if isinstance(answer, dict) and "error" in answer:
-            raise ActionError(answer["error"])
+            raise ActionError(answer["error"], answer["code"])
         return answer
 
     async def _spot(self, bid: int, enabled: bool = True) -> tuple[float, float]:
@@ -76,13 +77,19 @@ class _Hands:
         if (await self._ask("prepare", bid, value))["typed"]:
             await self._session.send("Input.insertText", {"text": value})
 
+    async def type(self, bid: int, value: str, enter: bool) -> None:
+        await self.fill(bid, value)
+        if enter:
+            await self.focus(bid)
+            await self.keyboard_press("Enter")
+
     async def clear(self, bid: int) -> None:
         await self.fill(bid, "")
 
     async def focus(self, bid: int) -> None:
         await self._spot(bid)
         if not await self._ask("focus", bid):
-            raise ActionError(f"element [{bid}] cannot be focused")
+            raise ActionError(f"element [{bid}] cannot be focused", "not_focusable")
 
     async def press(self, bid: int, key_comb: str) -> None:
         await self.focus(bid)
@@ -139,13 +146,23 @@ class _Hands:
         await self._press_at(x, y, button, count=2)
 
     async def goto(self, url: str) -> None:
-        raise ActionError(f"blocked url {url[:80]!r}; the episode has this one page")
+        gate = self._session.gate
+        if not web_address(url) or not gate.leads_somewhere(url):
+            raise ActionError(
+                f"blocked url {url[:80]!r}; expected {gate.expected()}", "blocked_url"
+            )
+        await self._session.goto(url)
+
+    async def go_home(self) -> None:
+        await self.goto(self._session.home)
 
     async def go_back(self) -> None:
-        raise ActionError("there is no page to go back to")
+        if not await self._session.back(-1):
+            raise ActionError("there is no page to go back to", "no_page")
 
     async def go_forward(self) -> None:
-        raise ActionError("there is no page to go forward to")
+        if not await self._session.back(1):
+            raise ActionError("there is no page to go forward to", "no_page")
 
     async def new_tab(self) -> None:
         if not await self._session.open_tab():

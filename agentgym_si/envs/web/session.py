@@ -1,18 +1,22 @@
-"""One episode's browser context: its tabs, its fence, and the line to its pages."""
+"""A browser context: its tabs, what its requests are given, and the line to its pages.
+
+A session lives for many episodes. `begin` loads an episode's first page in it, after all that the
+one before could have left (tabs, storage, cookies, history, pointer) is gone.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import json
-import logging
-import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from agentgym_si.envs.web.cassette import Cassette
 from agentgym_si.envs.web.hub import Hub
+from agentgym_si.envs.web.requests import Answer, Gate
 from agentgym_si.errors import EnvFailure
 
 if TYPE_CHECKING:
@@ -21,32 +25,30 @@ if TYPE_CHECKING:
         CDPSession,
         Dialog,
         Page,
-        Route,
         ViewportSize,
-        WebSocketRoute,
     )
-
-logger = logging.getLogger(__name__)
 
 EPOCH_MILLISECONDS = 1_704_103_200_000
 """Every episode begins at 2024-01-01 10:00 UTC."""
 
-SPARES = 2
-"""Contexts kept ready for the next episodes: a fresh renderer takes longer than a page."""
+EPISODES = 200
+"""Episodes after which a context is replaced: what a renderer keeps of each adds up."""
 
 VIEWPORT: ViewportSize = {"width": 332, "height": 214}
 MAX_TABS = 5
 
+LOAD_SECONDS = 10.0
+"""How long a page may take to load before it is read as it is."""
 
-class Reply(NamedTuple):
-    """What a page is given for a URL."""
+MAX_HOPS = 10
+"""Pages that may follow each other by themselves after one action."""
 
-    body: str | bytes
-    kind: str = "text/html; charset=utf-8"
+PATIENCE_SECONDS = 0.004
+"""How long an answer may take before a frame is drawn: the page may be waiting for one."""
 
-
-Answer = Callable[[str], "Reply | None"]
-"""What a request gets, by its URL: None where nothing is there."""
+_AWAY = {"type": "mouseMoved", "x": -1, "y": -1}
+_STORED = "local_storage,indexeddb,cache_storage,service_workers,file_systems"
+_LEFT = ("Inspected target navigated", "Execution context was destroyed", "Cannot find context")
 
 
 @dataclass
@@ -55,61 +57,126 @@ class Tab:
 
     page: Page
     line: CDPSession
+    drawn: bool
+    """Whether its frames are drawn when we say."""
+    loaded: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the next page that has loaded, or that was refused."""
 
 
 class Session:
-    """A fresh browser context; made by `open_session`, closed once."""
+    """A browser context; opened by `open_session`, closed once."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, viewport: ViewportSize) -> None:
         """Use `open_session`."""
         self._hub = hub
+        self.viewport = viewport
         self.tabs: list[Tab] = []
         self.active = 0
         self.dialogs: list[str] = []
-        self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.episodes = 0
+        self.spoiled = False
+        """Whether a call failed, so that nothing is known of the page's state."""
         self.pointer = (80.0, 130.0)
-        self._answer: Answer = _nothing
+        self.gate = Gate(hub.network, self._mark_refused)
+        self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._adoptions: dict[Page, asyncio.Task[None]] = {}
         self._context: BrowserContext | None = None
+        self._seeding = ""
+        self.home = ""
+        """The episode's first page."""
 
     async def prepare(self) -> Session:
-        """Make the context and an empty first tab; nothing in it knows the episode."""
-        browser = await self._hub.browser()
-        self._context = await browser.new_context(
-            viewport=VIEWPORT,
-            locale="en-US",
-            timezone_id="UTC",
-            service_workers="block",
-            accept_downloads=False,
-            reduced_motion="reduce",
-        )
+        """Make the context and an empty first tab; nothing in it knows an episode."""
+        self._hub.users += 1
         try:
+            self._context, made = await self._hub.new_context(
+                self.viewport,
+                locale="en-US",
+                timezone_id="UTC",
+                service_workers="block",
+                accept_downloads=False,
+                reduced_motion="reduce",
+            )
             await asyncio.gather(
-                self._context.route("**/*", self._route),
-                self._context.route_web_socket("**/*", _refuse_socket),
+                self._context.route("**/*", self.gate.route),
+                self._context.route_web_socket("**/*", self.gate.socket),
                 self._context.add_init_script(page_script()),
             )
+            page = await self._hub.new_page(self._context, made)
             self._context.on("page", self._adopt_popup)
-            await self._adopt(await self._context.new_page())
+            await self._adopt(page)
         except BaseException:  # cancelled by a deadline, too: the context must not stay behind
             self._hub.later(self.close)
             raise
         return self
 
     @property
-    def alive(self) -> bool:
-        """Whether no page of the session has crashed."""
-        return not self._crashed.done()
+    def usable(self) -> bool:
+        """Whether another episode may begin in it."""
+        good = not self.spoiled and not self._crashed.done() and not self._hub.broken
+        return good and not self._hub.retired and self.episodes < EPISODES
 
-    async def load(self, url: str, answer: Answer) -> None:
-        """Load a page in the first tab, all requests of the episode answered by `answer`."""
-        self._answer = answer
-        await self.tabs[0].page.goto(url, wait_until="load")
+    @property
+    def clock(self) -> str:
+        """Who says when a page is drawn: "frames" (we do) or "clock" (the browser's own)."""
+        return "frames" if self.tabs[0].drawn else "clock"
+
+    async def begin(
+        self,
+        url: str,
+        answer: Answer,
+        *,
+        hosts: Sequence[str] = (),
+        seed: int | None = None,
+        cassette: Cassette | None = None,
+    ) -> None:
+        """Load an episode's first page, all its requests given what `answer` says.
+
+        A policy may go to any page of `hosts`. `seed` fixes the chance of every page that the
+        first tab loads.
+        """
+        if self.episodes:
+            await self._forget()
+        self.episodes += 1
+        self._hub.note_episode()
+        self.gate.begin(answer, hosts, cassette)
+        self.home = url
+        self.pointer = (80.0, 130.0)
+        if seed is not None:
+            await self._seed(seed)
+        await self.goto(url)
+        await self.tabs[0].line.send("Page.resetNavigationHistory")
+
+    async def goto(self, url: str) -> None:
+        """Go to a page in the active tab and wait until it has loaded, or was refused."""
+        tab = self.tabs[self.active]
+        tab.loaded.clear()
+        await self.send("Page.navigate", {"url": url})
+        await self._arrive(tab)
+
+    async def back(self, by: int) -> bool:
+        """Go `by` pages through the tab's history; return False where there is none."""
+        history = await self.send("Page.getNavigationHistory", {})
+        index = history["currentIndex"] + by
+        if not 0 <= index < len(history["entries"]):
+            return False
+        tab = self.tabs[self.active]
+        tab.loaded.clear()
+        entry = history["entries"][index]["id"]
+        await self.send("Page.navigateToHistoryEntry", {"entryId": entry})
+        await self._arrive(tab)
+        return True
+
+    async def interrupt(self) -> None:
+        """Stop the scripts of every tab: one of them may never end by itself."""
+        lines = [tab.line for tab in self.tabs]
+        await asyncio.gather(*(line.send("Runtime.terminateExecution") for line in lines))
 
     async def close(self) -> None:
         """Close the context and all its tabs."""
         if self._context is not None:
             context, self._context = self._context, None
+            self._hub.users -= 1
             await context.close()
 
     async def evaluate(self, expression: str, tab: int | None = None) -> Any:
@@ -127,6 +194,30 @@ class Session:
             thrown = details.get("exception", {}).get("description", details["text"])
             raise EnvFailure("page_error", thrown.splitlines()[0])
         return answer["result"].get("value")
+
+    async def settle(self, expression: str, tab: int | None = None) -> Any:
+        """Return an expression's value once the page stands still.
+
+        The expression gives {"leaving": true} where the page is on its way to another; it is then
+        asked of that one.
+        """
+        from playwright.async_api import Error
+
+        index = self.active if tab is None else tab
+        for _ in range(MAX_HOPS):
+            here = self.tabs[index]
+            if here.drawn:
+                await self._hub.draw(here.line)
+            try:
+                state = await self.evaluate(expression, index)
+            except Error as error:
+                if not any(sign in error.message for sign in _LEFT):
+                    raise
+                state = {"leaving": True}
+            if not (isinstance(state, dict) and state.get("leaving")):
+                return state
+            await self._arrive(here)
+        raise EnvFailure("page_restless", f"the page went on to another {MAX_HOPS} times")
 
     @property
     def page(self) -> Page:
@@ -158,35 +249,87 @@ class Session:
             notes.append(f"tabs: {len(self.tabs)}, you see tab {self.active}")
         return notes
 
-    async def screenshot(self, clip: dict[str, float]) -> bytes:
-        """Return a PNG of a part of the first tab."""
-        return await self.tabs[0].page.screenshot(clip=clip)  # type: ignore[arg-type]
+    async def screenshot(self) -> str:
+        """Return what the first tab shows, as base64 of a PNG."""
+        tab = self.tabs[0]
+        if tab.drawn:
+            return await self._hub.draw(tab.line, screenshot=True)
+        answer = await self.send("Page.captureScreenshot", {"optimizeForSpeed": True}, tab=0)
+        return str(answer["data"])
 
     async def send(
         self, method: str, parameters: dict[str, Any], tab: int | None = None
     ) -> dict[str, Any]:
-        """Send a command to a tab; raises EnvFailure where its process dies over it."""
-        line = self.tabs[self.active if tab is None else tab].line
-        sending = asyncio.ensure_future(line.send(method, parameters))
+        """Send a command to a tab; raises EnvFailure where its process dies over it.
+
+        Frames are drawn while it takes its time, where it is we who draw.
+        """
+        there = self.tabs[self.active if tab is None else tab]
+        sending = asyncio.ensure_future(there.line.send(method, parameters))
+        patience = PATIENCE_SECONDS if there.drawn else None
         try:
-            await asyncio.wait((sending, self._crashed), return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done():
-                raise EnvFailure("page_crashed", "the page's process died")
+            while not sending.done():
+                await asyncio.wait(
+                    (sending, self._crashed), timeout=patience, return_when=asyncio.FIRST_COMPLETED
+                )
+                if self._crashed.done() and not sending.done():
+                    raise EnvFailure("page_crashed", "the page's process died")
+                if not sending.done():
+                    await self._hub.draw(there.line)
             return sending.result()
         finally:
             sending.cancel()
 
-    # The fence ----------------------------------------------------------------------------
+    # Inside -------------------------------------------------------------------------------
 
-    async def _route(self, route: Route) -> None:
-        reply = self._answer(route.request.url)
-        if reply is not None:
-            headers = {"content-type": reply.kind}
-            await route.fulfill(status=200, headers=headers, body=reply.body)
-        elif route.request.is_navigation_request():
-            await route.fulfill(status=204)  # the page stays where it is
-        else:
-            await route.abort("blockedbyclient")
+    async def _forget(self) -> None:
+        """Undo what an episode may have left in the context."""
+        while len(self.tabs) > 1:
+            self.active = len(self.tabs) - 1
+            await self.close_tab()
+        self.active, self.dialogs = 0, []
+        chores: list[Coroutine[Any, Any, Any]] = [
+            self.send("Input.dispatchMouseEvent", _AWAY),
+            self._forget_cookies(),
+        ]
+        for origin in self.gate.origins():
+            stored = {"origin": origin, "storageTypes": _STORED}
+            chores.append(self.send("Storage.clearDataForOrigin", stored))
+            session_storage = {"securityOrigin": origin, "isLocalStorage": False}
+            chores.append(self.send("DOMStorage.clear", {"storageId": session_storage}))
+        await asyncio.gather(*chores)
+
+    async def _forget_cookies(self) -> None:
+        set_by_script = await self.evaluate("window.name = '', document.cookie !== ''")
+        if set_by_script or self.gate.cookies:
+            await self.send("Network.clearBrowserCookies", {})
+
+    async def _seed(self, seed: int) -> None:
+        line = self.tabs[0].line
+        if self._seeding:
+            old = {"identifier": self._seeding}
+            await line.send("Page.removeScriptToEvaluateOnNewDocument", old)
+        source = {"source": f"__agentgym.seed({seed % 2**32})"}
+        answer = await line.send("Page.addScriptToEvaluateOnNewDocument", source)
+        self._seeding = answer["identifier"]
+
+    async def _arrive(self, tab: Tab) -> None:
+        """Wait until the tab's next page has loaded, drawing frames meanwhile."""
+        deadline = asyncio.get_running_loop().time() + LOAD_SECONDS
+        while not tab.loaded.is_set() and not self._crashed.done():
+            if asyncio.get_running_loop().time() > deadline:
+                return
+            try:
+                await asyncio.wait_for(tab.loaded.wait(), PATIENCE_SECONDS * 5)
+            except TimeoutError:
+                if tab.drawn:
+                    await self._hub.draw(tab.line)
+        tab.loaded.clear()
+
+    def _mark_refused(self, page: Page) -> None:
+        for tab in self.tabs:
+            if tab.page is page:
+                tab.loaded.set()
 
     def _adopt(self, page: Page) -> asyncio.Task[None]:
         """Return the task that makes a page a tab; one for each page, however often asked."""
@@ -197,7 +340,11 @@ class Session:
     async def _attach(self, page: Page) -> None:
         page.on("dialog", self._hear)
         page.on("crash", self._mark_crashed)
-        self.tabs.append(Tab(page, await page.context.new_cdp_session(page)))
+        line = await page.context.new_cdp_session(page)
+        tab = Tab(page, line, drawn=self._hub.owns_frames and not self.tabs)
+        line.on("Page.loadEventFired", lambda _: tab.loaded.set())
+        await line.send("Page.enable")
+        self.tabs.append(tab)
 
     def _adopt_popup(self, page: Page) -> None:
         if len(self._adoptions) < MAX_TABS:
@@ -217,31 +364,9 @@ class Session:
             await dialog.dismiss()
 
 
-async def open_session(hub: Hub) -> Session:
-    """Return a session in a context that nothing has used yet; raises Playwright's errors."""
-    from playwright.async_api import Error
-
-    ready = _spares.setdefault(hub, [])
-    while ready:
-        try:
-            session = await ready.pop(0)
-        except Error as error:
-            logger.debug("a spare context failed: %s", error)
-            continue
-        if session.alive:
-            return session
-        hub.later(session.close)
-    return await Session(hub).prepare()
-
-
-def keep_spare(hub: Hub) -> None:
-    """Start to make a context ready for a later episode, where fewer than SPARES are.
-
-    Only on the hub's own thread.
-    """
-    ready = _spares.setdefault(hub, [])
-    if len(ready) < SPARES:
-        ready.append(hub.background(Session(hub).prepare()))
+async def open_session(hub: Hub, viewport: ViewportSize = VIEWPORT) -> Session:
+    """Return a session in a new context; raises Playwright's errors."""
+    return await Session(hub, viewport).prepare()
 
 
 @functools.cache
@@ -253,16 +378,5 @@ def page_script() -> str:
     return f"if (!globalThis.__agentgym) {{\n{world}\n{_script('miniwob.js')}}}"
 
 
-_spares: weakref.WeakKeyDictionary[Hub, list[asyncio.Task[Session]]] = weakref.WeakKeyDictionary()
-
-
 def _script(name: str) -> str:
     return (Path(__file__).parent / "scripts" / name).read_text(encoding="utf-8")
-
-
-def _nothing(_: str) -> None:
-    return None
-
-
-async def _refuse_socket(socket: WebSocketRoute) -> None:
-    await socket.close()

@@ -7,12 +7,12 @@ const resolve = (id) => {
 };
 const rectsOf = (node) => {
   if (node.nodeType === 1) return [node.getBoundingClientRect(), ...node.getClientRects()];
-  const range = document.createRange();
+  const range = node.ownerDocument.createRange();
   range.selectNodeContents(node);
   return [...range.getClientRects()];
 };
-const hitAt = (x, y) => {
-  let hit = document.elementFromPoint(x, y);
+const hitAt = (x, y, root = document) => {
+  let hit = root.elementFromPoint(x, y);
   while (hit?.shadowRoot?.elementFromPoint(x, y) && hit.shadowRoot.elementFromPoint(x, y) !== hit)
     hit = hit.shadowRoot.elementFromPoint(x, y);
   return hit;
@@ -25,15 +25,25 @@ const reaches = (hit, node) => {
   return node.nodeType === 3 && node.parentElement === hit;
 };
 const SPOTS = [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.25], [0.5, 0.75], [0.1, 0.1], [0.9, 0.9], [0.1, 0.9], [0.9, 0.1]];
+// What lies over a frame's part of the window, if anything does.
+const frameCover = (node, x, y) => {
+  let frame = node.ownerDocument.defaultView.frameElement;
+  while (frame.ownerDocument !== document) frame = frame.ownerDocument.defaultView.frameElement;
+  const hit = hitAt(x, y);
+  return hit && reaches(hit, frame) ? null : hit;
+};
 const findSpot = (node) => {
+  const inFrame = node.ownerDocument !== document;
+  const origin = originOf(node);
   let covering = null;
   for (const box of rectsOf(node)) {
     if (box.width <= 0 || box.height <= 0) continue;
     for (const [across, down] of SPOTS) {
       const [x, y] = [box.left + box.width * across, box.top + box.height * down];
-      const hit = hitAt(x, y);
-      if (hit && reaches(hit, node)) return { x, y };
-      covering ??= hit;
+      const hit = hitAt(x, y, node.ownerDocument);
+      const over = inFrame && hit ? frameCover(node, x + origin.x, y + origin.y) : null;
+      if (hit && !over && reaches(hit, node)) return { x: x + origin.x, y: y + origin.y };
+      covering ??= over ?? hit;
     }
   }
   return { covering };
@@ -46,12 +56,12 @@ const inView = ({ x, y }) => x >= 0 && y >= 0 && x < innerWidth && y < innerHeig
 // Returns {x, y} inside the element, scrolled into view, or {error}.
 const locate = async (id, enabled) => {
   const node = resolve(id);
-  if (!node) return { error: nodes.has(id) ? `element [${id}] is gone from the page` : `unknown id ${id}` };
+  if (!node) return { error: nodes.has(id) ? `element [${id}] is gone from the page` : `unknown id ${id}`, code: "stale_id" };
   const element = node.nodeType === 1 ? node : node.parentElement;
   if (!element.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }))
-    return { error: `element [${id}] is not visible` };
+    return { error: `element [${id}] is not visible`, code: "not_visible" };
   if (enabled && (element.disabled || element.getAttribute("aria-disabled") === "true"))
-    return { error: `element [${id}] is disabled` };
+    return { error: `element [${id}] is disabled`, code: "disabled" };
   let spot = findSpot(node);
   if (spot.x === undefined || !inView(spot)) {
     element.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" });
@@ -61,7 +71,8 @@ const locate = async (id, enabled) => {
   }
   if (spot.x !== undefined && inView(spot)) return spot;
   const by = spot.covering ? knownAround(spot.covering) : 0;
-  return { error: `element [${id}] is ${spot.covering ? "covered by " + (by ? `element [${by}]` : "another element") : "not visible"}` };
+  if (!spot.covering) return { error: `element [${id}] is not visible`, code: "not_visible" };
+  return { error: `element [${id}] is covered by ${by ? `element [${by}]` : "another element"}`, code: "covered" };
 };
 const EDITABLE = new Set(["text", "search", "email", "tel", "url", "password", "number"]);
 const focus = (id) => {
@@ -80,12 +91,12 @@ const prepare = (id, text) => {
   const element = resolve(id);
   const input = element?.tagName === "INPUT";
   if (!element || !(element.tagName === "TEXTAREA" || element.isContentEditable || (input && roleOf(element) && !["button", "checkbox", "radio", "file"].includes(roleOf(element)))))
-    return { error: `element [${id}] takes no text; expected a textbox` };
-  if (element.readOnly) return { error: `element [${id}] is read-only` };
+    return { error: `element [${id}] takes no text; expected a textbox`, code: "not_editable" };
+  if (element.readOnly) return { error: `element [${id}] is read-only`, code: "not_editable" };
   element.focus({ preventScroll: true });
   if (input && !EDITABLE.has(element.type)) {
     Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(element, text);
-    if (element.value !== text) return { error: `element [${id}] refuses ${JSON.stringify(text)}: no valid ${element.type}` };
+    if (element.value !== text) return { error: `element [${id}] refuses ${JSON.stringify(text)}: no valid ${element.type}`, code: "bad_value" };
     change(element);
     return { typed: false };
   }
@@ -96,12 +107,12 @@ const prepare = (id, text) => {
 };
 const choose = (id, wanted) => {
   const element = resolve(id);
-  if (element?.tagName !== "SELECT") return { error: `element [${id}] has no options; expected a combobox or listbox` };
-  if (element.disabled) return { error: `element [${id}] is disabled` };
-  if (wanted.length > 1 && !element.multiple) return { error: `element [${id}] takes one option, got ${wanted.length}` };
+  if (element?.tagName !== "SELECT") return { error: `element [${id}] has no options; expected a combobox or listbox`, code: "no_options" };
+  if (element.disabled) return { error: `element [${id}] is disabled`, code: "disabled" };
+  if (wanted.length > 1 && !element.multiple) return { error: `element [${id}] takes one option, got ${wanted.length}`, code: "bad_value" };
   const found = wanted.map((name) => [...element.options].find((option) => collapse(option.label) === collapse(name) || option.value === name));
   const missing = wanted.filter((_, index) => !found[index]);
-  if (missing.length) return { error: `element [${id}] has no option ${JSON.stringify(missing[0])}` };
+  if (missing.length) return { error: `element [${id}] has no option ${JSON.stringify(missing[0])}`, code: "no_options" };
   element.focus({ preventScroll: true });
   for (const option of element.options) option.selected = found.includes(option);
   change(element);
@@ -122,6 +133,38 @@ const scroll = async (across, down, x, y) => {
   return {};
 };
 
+// A page of no benchmark's own: begin, let it act, read it.
+const read = async (view) => {
+  await pictures();
+  return { title: collapse(document.title), url: location.href, rows: snapshot(new Set(), view) };
+};
+const frameWorlds = () => [...document.querySelectorAll("iframe,frame")].flatMap((frame) => {
+  const world = innerDocument(frame)?.defaultView?.__agentgym;
+  return world ? [[frame, world]] : [];
+});
+// Lets the page's time pass, and that of the frames in it, one after the other.
+const live = async (milliseconds) => {
+  await idle();
+  await advance(milliseconds);
+  await idle();
+  await advance(1);
+  for (const [frame, world] of frameWorlds()) {
+    if (world.leaves()) await new Promise((resolve) => { nativeAdd.call(frame, "load", resolve, { once: true }); nativeTimeout(resolve, LONGEST); });
+    await innerDocument(frame)?.defaultView?.__agentgym?.live(milliseconds);
+  }
+};
+const step = async (milliseconds, onTheNet, view) => {
+  if (leaves()) return { leaving: true };
+  await settle();
+  await live(milliseconds);
+  if (onTheNet) await quiet();
+  if (leaves()) return { leaving: true };
+  await settle();
+  return read(view);
+};
+
 Object.defineProperty(globalThis, "__agentgym", {
-  value: Object.freeze({ advance, choose, focus, locate, pictures, prepare, scroll, seed, settle, snapshot }),
+  value: Object.freeze({
+    advance, choose, focus, idle, leaves, listens, live, locate, pictures, prepare, quiet, read, scroll, seed, settle, snapshot, step,
+  }),
 });

@@ -27,6 +27,9 @@ const MARKS = /(^|-)(selected|active)$/;  // classes that are a state
 const classesOf = (element) =>
   (element.getAttribute("class") ?? "").split(/\s+/).filter((name) => name && !GENERIC.test(name));
 
+// By namespace: an element of a frame is no instance of this window's classes.
+const inSvg = (element) => element.namespaceURI === "http://www.w3.org/2000/svg";
+
 const roleOf = (element) => {
   const tag = element.tagName;
   if (tag === "INPUT") return INPUTS[element.type] ?? "textbox";
@@ -38,7 +41,7 @@ const roleOf = (element) => {
   if (element.isContentEditable && !element.parentElement?.isContentEditable) return "textarea";
   if (tag === "A" && role !== "presentation") return "link";
   if (tag === "CANVAS" || (tag === "svg" && listens(element))) return "drawing";
-  if (element instanceof SVGElement) return "";
+  if (inSvg(element)) return "";
   if (tag === "IMG" && !listens(element)) return element.alt || element.title ? "image" : "";
   if (element.closest(".ui-dialog > .ui-resizable-handle")) return "";
   if (listens(element) || element.tabIndex >= 0 || element.getAttribute("draggable") === "true")
@@ -78,9 +81,26 @@ const valueOf = (element, role) => {
   if (!CONTROLS.has(element.tagName)) return element.getAttribute("aria-valuenow");
   return ["button", "checkbox", "radio", "file"].includes(role) ? null : collapse(element.value);
 };
+const innerDocument = (element) => {
+  try {
+    return ["IFRAME", "FRAME"].includes(element.tagName) ? element.contentDocument : null;
+  } catch (error) {
+    return null;  // a detached frame
+  }
+};
+// Where a frame's own window begins in this one.
+const originOf = (node) => {
+  const at = { x: 0, y: 0 };
+  for (let frame = node.ownerDocument.defaultView?.frameElement; frame; frame = frame.ownerDocument.defaultView?.frameElement) {
+    const box = frame.getBoundingClientRect();
+    at.x += box.left + frame.clientLeft;
+    at.y += box.top + frame.clientTop;
+  }
+  return at;
+};
 const deepFocus = () => {
   let active = document.activeElement;
-  while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement;
+  for (let inner = active; inner; inner = active.shadowRoot?.activeElement ?? innerDocument(active)?.activeElement) active = inner;
   return active;
 };
 const statesOf = (element, role, focused) => {
@@ -170,17 +190,33 @@ const standsAlone = (element) => {
   return texts < 2 || ["SPAN", "B", "LI", "P"].includes(element.tagName);
 };
 const inlineOnly = (element) => [...element.children].every((child) =>
-  !roleOf(child) && !child.shadowRoot && !(child instanceof SVGElement) && inlineOnly(child) &&
+  !roleOf(child) && !child.shadowRoot && !inSvg(child) && inlineOnly(child) &&
   (child.tagName === "BR" || getComputedStyle(child).display.startsWith("inline")));
 const labels = (element) =>
   element.tagName === "LABEL" && (element.control || CONTROLS.has(element.nextElementSibling?.tagName));
 
+const boxOf = (node) => {
+  if (node.nodeType === 1) return node.getBoundingClientRect();
+  const range = node.ownerDocument.createRange();
+  range.selectNodeContents(node);
+  return range.getBoundingClientRect();
+};
 // Returns rows [id, role, name, value, states, options, looks]; ids are given in document order.
-const snapshot = (excluded) => {
+// view.viewport: only what the window shows; view.boxes: each row's place in the window.
+const snapshot = (excluded, view = {}) => {
   const rows = [];
   const taken = new Set();
   const focused = deepFocus();
-  const emit = (node, ...row) => rows.push([node, ...row]);
+  const emit = (node, ...row) => {
+    if (!view.viewport && !view.boxes) return rows.push([node, ...row]);
+    const [box, origin] = [boxOf(node), originOf(node)];
+    const [left, top] = [box.left + origin.x, box.top + origin.y];
+    const inside = left < innerWidth && top < innerHeight && left + box.width > 0 && top + box.height > 0;
+    if (view.viewport && !inside) return;
+    const place = [left, top, box.width, box.height].map(Math.round).join(",");
+    const looks = view.boxes ? [...(row[5] ?? []), ["box", place]] : row[5];
+    rows.push([node, ...row.slice(0, 5), looks]);
+  };
   const emitControl = (element, role, style) => {
     const [name, source] = nameOf(element, role);
     if (source) taken.add(source);
@@ -208,10 +244,11 @@ const snapshot = (excluded) => {
       emitControl(element, role, style);
       if (role === "clickable" || role === "textarea" || !element.querySelector("button,input,select,textarea,a[href]")) return;
       quiet = true;
-    } else if (seen && element instanceof SVGElement && element.tagName !== "svg") emitDrawn(element, style);
+    } else if (seen && inSvg(element) && element.tagName !== "svg") emitDrawn(element, style);
     if (element.tagName === "text") return;
+    if (["IFRAME", "FRAME"].includes(element.tagName) && seen) return walkFrame(element);
     const silent = quiet || labels(element);
-    if (!silent && seen && element.childNodes.length && inlineOnly(element) && !element.shadowRoot && !(element instanceof SVGElement)) {
+    if (!silent && seen && element.childNodes.length && inlineOnly(element) && !element.shadowRoot && !inSvg(element)) {
       if (shown(element)) emitText(element, shown(element));
       return;
     }
@@ -220,6 +257,11 @@ const snapshot = (excluded) => {
       if (child.nodeType === 1) walk(child, silent, within);
       else if (child.nodeType === 3 && seen && !silent && collapse(child.data) && legible(element)) emitText(child, collapse(child.data));
     }
+  };
+  const walkFrame = (frame) => {
+    const inner = innerDocument(frame);
+    if (inner?.body) walk(inner.body, false, { x: inner.defaultView.scrollX - scrollX, y: inner.defaultView.scrollY - scrollY });
+    else if (!inner) emit(frame, "frame", collapse(frame.title || frame.src), null, ["closed"], null, null);
   };
   if (document.body) walk(document.body, false, { x: 0, y: 0 });
   return rows.filter(([node]) => !taken.has(node)).map(([node, ...row]) => [idOf(node), ...row]);

@@ -21,6 +21,7 @@ crypto.getRandomValues = (array) => {
 // Clock ------------------------------------------------------------------------------------
 const NativeDate = Date;
 const nativeFrame = globalThis.requestAnimationFrame.bind(globalThis);
+const nativeTimeout = globalThis.setTimeout.bind(globalThis);
 const timers = new Map();
 let now = EPOCH;
 let lastTimer = 0;
@@ -88,6 +89,60 @@ const frames = (count) => new Promise((resolve) => {
 const pictures = () => Promise.all([...document.images].filter((image) => !image.complete).map((image) =>
   new Promise((resolve) => ["load", "error"].forEach((type) => nativeAdd.call(image, type, resolve, { once: true })))));
 
+// Requests under way: what is told of a page waits for their answers.
+const LONGEST = 3000;  // milliseconds of the wall's clock; only a live site's stream takes longer
+let pending = 0;
+let idlers = [];
+const ended = () => {
+  if (--pending) return;
+  for (const resolve of idlers.splice(0)) resolve();
+};
+const nativeFetch = globalThis.fetch;
+globalThis.fetch = function (...request) {
+  pending++;
+  const asked = nativeFetch.apply(this, request);
+  asked.then((reply) => reply.clone().arrayBuffer()).then(ended, ended);
+  return asked;
+};
+const nativeSend = XMLHttpRequest.prototype.send;
+XMLHttpRequest.prototype.send = function (...body) {
+  pending++;
+  nativeAdd.call(this, "loadend", ended, { once: true });
+  return nativeSend.apply(this, body);
+};
+const idle = async () => {
+  if (!pending) return;
+  await Promise.race([new Promise((resolve) => idlers.push(resolve)), new Promise((resolve) => nativeTimeout(resolve, LONGEST))]);
+  await null;
+};
+
+// On the way to another document: said once.
+let leaving = false;
+globalThis.navigation?.addEventListener("navigate", (event) => {
+  if (!event.destination.sameDocument && event.downloadRequest === null) leaving = true;
+});
+const leaves = () => {
+  const before = leaving;
+  leaving = false;
+  return before;
+};
+
+// A live site is still when it has not changed for a while.
+const QUIET = 100;  // milliseconds of the wall's clock
+const quiet = () => new Promise((resolve) => {
+  const began = NativeDate.now();
+  let last = began;
+  const watcher = new MutationObserver(() => { last = NativeDate.now(); });
+  watcher.observe(document, { attributes: true, characterData: true, childList: true, subtree: true });
+  const look = () => {
+    const at = NativeDate.now();
+    if (at - last < QUIET && at - began < LONGEST) return nativeTimeout(look, QUIET / 4);
+    watcher.disconnect();
+    resolve();
+  };
+  look();
+});
+
 // Who listens ------------------------------------------------------------------------------
 const POINTED = new Set(["click", "mousedown", "mouseup", "dblclick", "pointerdown", "mouseover", "mouseenter"]);
 const listeners = new WeakMap();
@@ -104,7 +159,11 @@ EventTarget.prototype.removeEventListener = function (type, ...rest) {
   listeners.get(this)?.delete(type);
   return nativeRemove.call(this, type, ...rest);
 };
-const listens = (element) =>
+const listens = (element) => {
+  const world = element.ownerDocument.defaultView?.__agentgym;  // a frame's page knows its own
+  return world && element.ownerDocument !== document ? world.listens(element) : heard(element);
+};
+const heard = (element) =>
   (listeners.get(element)?.size ?? 0) > 0 || Boolean(element.onclick || element.onmousedown || element.onmouseup);
 
 // Where the page changes under a pointer at rest, the browser says so to the page with its next
