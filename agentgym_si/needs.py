@@ -22,6 +22,7 @@ EXTRAS: Mapping[str, str] = {
     "miniwob": "web",
     "docker": "docker",
     "mcp": "mcp",
+    "httpx2": "openai",
     "torch": "train",
     "transformers": "train",
     "trl": "train",
