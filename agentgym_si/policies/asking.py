@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
-from agentgym_si.errors import BadInput
-from agentgym_si.policies.base import History, stable_seed
+from agentgym_si.errors import BadInput, MissingCapability
+from agentgym_si.policies.base import History, Need, stable_seed
 from agentgym_si.policies.language import Completion, Hook, Prompt
 from agentgym_si.policies.tokens import ChatTokens
-from agentgym_si.types import Message
+from agentgym_si.types import Action, Message
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,98 @@ class Request(NamedTuple):
     tools: tuple[Mapping[str, Any], ...] = ()
 
 
-Sampler = Callable[[Sequence[Request], Sampling], Sequence[Completion]]
-"""Draws one completion a request, in their order."""
+class SamplingPolicy(ABC):
+    """What all back ends share: they differ in how requests are sampled.
+
+    A chat that leaves no room for `max_new_tokens` in the model's context is answered with an
+    empty text without ids, marked "overlong" and counted in `overlong`.
+    """
+
+    needs: frozenset[Need] = frozenset()
+    without_hooks: ClassVar[str] = ""
+    """Why logits cannot be changed; "" where they can."""
+
+    def __init__(self, sampling: Sampling, seed: int, version: str) -> None:
+        """Keep the settings; `tokens` and `context` are set by the back end."""
+        self.sampling, self.seed, self.version = sampling, seed, version
+        self.tokens: ChatTokens | None
+        """None where only the server knows the tokenizer."""
+        self.context: int | None
+        """Most tokens of a chat, prompt and answer together; None where it is not known."""
+        self.overlong = 0
+        """Chats that were too long to be answered."""
+
+    @property
+    def temperature(self) -> float:
+        """0 takes the likeliest token."""
+        return self.sampling.temperature
+
+    @property
+    def max_new_tokens(self) -> int:
+        """The longest answer, the stop token included."""
+        return self.sampling.max_new_tokens
+
+    def with_sampling(
+        self, *, temperature: float | None = None, max_new_tokens: int | None = None
+    ) -> Self:
+        """Return a policy that shares these weights and samples otherwise."""
+        other = copy.copy(self)
+        other.sampling = self.sampling.but(temperature=temperature, max_new_tokens=max_new_tokens)
+        return other
+
+    def act(self, histories: Sequence[History], *, n: int = 1) -> list[list[Action]]:
+        """Sample n answers a history; raises EnvFailure where a server does not answer."""
+        asked = from_histories(self.tokens, histories, n, self.seed)
+        found = self._answer(asked, self.sampling)
+        return [[completion.action() for completion in group] for group in found]
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        n: int = 1,
+        temperature: float | None = None,
+        max_new_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        seed: int = 0,
+        hooks: Sequence[Hook] = (),
+    ) -> list[list[Completion]]:
+        """Sample n completions a prompt; see `LanguageModel.generate`."""
+        if hooks and self.without_hooks:
+            raise MissingCapability(
+                f"policy {self.version} takes no hooks, for {self.without_hooks}; "
+                "a checkpoint folder, loaded by transformers, does"
+            )
+        sampling = self.sampling.but(
+            temperature=temperature,
+            max_new_tokens=max_new_tokens,
+            stop=tuple(stop),
+            hooks=tuple(hooks),
+        )
+        return self._answer(from_prompts(self.tokens, prompts, n, self.seed, seed), sampling)
+
+    def _answer(
+        self, asked: Sequence[Sequence[Request]], sampling: Sampling
+    ) -> list[list[Completion]]:
+        def fits(request: Request) -> bool:
+            length = len(request.prompt) + sampling.max_new_tokens
+            return self.context is None or length <= self.context
+
+        rows = [request for group in asked for request in group if fits(request)]
+        found = iter(self._sample(rows, sampling) if rows else [])
+        answers = [
+            [
+                next(found) if fits(request) else Completion("", request.prompt, finish="overlong")
+                for request in group
+            ]
+            for group in asked
+        ]
+        self.overlong += sum(group[0].finish == "overlong" for group in answers if group)
+        return answers
+
+    @abstractmethod
+    def _sample(self, requests: Sequence[Request], sampling: Sampling) -> Sequence[Completion]:
+        """Draw one completion a request, in their order."""
 
 
 def from_histories(
@@ -98,29 +190,6 @@ def from_prompts(
         streams = [stable_seed(*seeds, *key, sample) for sample in range(n)]
         asked.append([Request(ids, own, messages) for own in streams])
     return asked
-
-
-def answer(
-    asked: Sequence[Sequence[Request]], sampling: Sampling, sample: Sampler, context: int | None
-) -> list[list[Completion]]:
-    """Return a completion a request, in groups as asked.
-
-    A prompt that leaves no room for the budget in `context` tokens (None: not known) is answered
-    with an empty text, marked "overlong".
-    """
-
-    def fits(request: Request) -> bool:
-        return context is None or len(request.prompt) + sampling.max_new_tokens <= context
-
-    rows = [request for group in asked for request in group if fits(request)]
-    found = iter(sample(rows, sampling) if rows else [])
-    return [
-        [
-            next(found) if fits(request) else Completion("", request.prompt, finish="overlong")
-            for request in group
-        ]
-        for group in asked
-    ]
 
 
 def cut_text(text: str, stop: Sequence[str]) -> str:

@@ -11,18 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentgym_si.errors import BadInput, MissingDependency
-from agentgym_si.policies.asking import (
-    Request,
-    Sampling,
-    answer,
-    check_scored,
-    from_histories,
-    from_prompts,
-)
-from agentgym_si.policies.base import History, Need, stable_seed
-from agentgym_si.policies.language import Capability, Completion, Hook, Prompt
+from agentgym_si.policies.asking import Request, Sampling, SamplingPolicy, check_scored
+from agentgym_si.policies.base import stable_seed
+from agentgym_si.policies.language import Capability, Completion
 from agentgym_si.policies.tokens import ChatTokens
-from agentgym_si.types import Action, Weighted
+from agentgym_si.types import Weighted
 
 try:
     import torch
@@ -40,16 +33,13 @@ except ImportError as error:
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
 
 
-class TransformersPolicy:
+class TransformersPolicy(SamplingPolicy):
     """Answers with a causal language model; the same seed, history and weights, the same answer.
 
     Each answer is drawn with its own random stream, fixed by (`seed`, the history's seed, step,
     sample), so it does not depend on what else is in the batch. `logprobs` of an action are those
     of the distribution it was drawn from, at its temperature; for temperature 0, which draws from
     none, those at temperature 1.
-
-    A prompt that leaves no room for `max_new_tokens` in the model's context is answered with an
-    empty text without ids, marked "overlong" and counted in `overlong`.
 
     Args:
         model: a checkpoint folder or hub name.
@@ -62,7 +52,8 @@ class TransformersPolicy:
         attention: transformers' attention implementation.
     """
 
-    needs: frozenset[Need] = frozenset()
+    tokens: ChatTokens
+    context: int
     capabilities: frozenset[Capability] = frozenset({"sampling", "scoring", "adapting"})
 
     def __init__(
@@ -88,67 +79,10 @@ class TransformersPolicy:
         self.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
         self.tokens = ChatTokens.load(model, stops=_listed(self._generation.eos_token_id))
         self.context = int(self.model.config.get_text_config().max_position_embeddings)
-        """Most tokens of a chat, prompt and answer together."""
         self.batch_size = batch_size
-        self.seed = seed
-        self.overlong = 0
-        """Histories that were too long to be answered."""
-        self.version = fingerprint(self.model, self.tokens)
-        self.sampling = Sampling(temperature, max_new_tokens)
+        version = fingerprint(self.model, self.tokens)
+        super().__init__(Sampling(temperature, max_new_tokens), seed, version)
         self._adapted: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
-
-    @property
-    def temperature(self) -> float:
-        """0 takes the likeliest token."""
-        return self.sampling.temperature
-
-    @property
-    def max_new_tokens(self) -> int:
-        """The longest answer, the stop token included."""
-        return self.sampling.max_new_tokens
-
-    def with_sampling(
-        self, *, temperature: float | None = None, max_new_tokens: int | None = None
-    ) -> TransformersPolicy:
-        """Return a policy that shares these weights and samples otherwise."""
-        other = copy.copy(self)
-        other.sampling = self.sampling.but(temperature=temperature, max_new_tokens=max_new_tokens)
-        return other
-
-    # Sampling -----------------------------------------------------------------------------
-
-    def act(self, histories: Sequence[History], *, n: int = 1) -> list[list[Action]]:
-        """Sample n answers a history, in batches of like length."""
-        asked = from_histories(self.tokens, histories, n, self.seed)
-        found = self._answer(asked, self.sampling)
-        return [[completion.action() for completion in group] for group in found]
-
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        *,
-        n: int = 1,
-        temperature: float | None = None,
-        max_new_tokens: int | None = None,
-        stop: Sequence[str] = (),
-        seed: int = 0,
-        hooks: Sequence[Hook] = (),
-    ) -> list[list[Completion]]:
-        """Sample n completions a prompt; see `LanguageModel.generate`."""
-        sampling = self.sampling.but(
-            temperature=temperature,
-            max_new_tokens=max_new_tokens,
-            stop=tuple(stop),
-            hooks=tuple(hooks),
-        )
-        return self._answer(from_prompts(self.tokens, prompts, n, self.seed, seed), sampling)
-
-    def _answer(
-        self, asked: Sequence[Sequence[Request]], sampling: Sampling
-    ) -> list[list[Completion]]:
-        found = answer(asked, sampling, self._sample, self.context)
-        self.overlong += sum(group[0].finish == "overlong" for group in found if group)
-        return found
 
     def _sample(self, requests: Sequence[Request], sampling: Sampling) -> list[Completion]:
         order = sorted(range(len(requests)), key=lambda row: len(requests[row].prompt))
