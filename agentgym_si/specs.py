@@ -1,8 +1,9 @@
 """Names to things: what a policy, a method or an environment is called on the command line.
 
-Policies: `oracle`, `random`, `noop`, a checkpoint folder or hub name, `replay:RUN`,
-`package.module:factory`. Methods: a name of METHODS, or `package.module:factory`. Environments: an
-id, or `module:id` for one that importing `module` registers.
+Policies: `oracle`, `random`, `noop`, a checkpoint folder or hub name, `openai:MODEL@URL` (a
+server), `vllm:MODEL` (in process), `replay:RUN`, `package.module:factory`. Methods: a name of
+METHODS, or `package.module:factory`. Environments: an id, or `module:id` for one that importing
+`module` registers.
 """
 
 from __future__ import annotations
@@ -39,8 +40,6 @@ METHODS: Mapping[str, str] = {
     "warm-only": "agentgym_si.methods.control:WarmOnly",
 }
 
-_SERVED = ("openai:", "vllm:")
-
 
 def load_policy(spec: str, **sampling: Any) -> Policy:
     """Return the policy that `spec` names.
@@ -51,14 +50,21 @@ def load_policy(spec: str, **sampling: Any) -> Policy:
 
     Raises:
         BadInput: for a spec that leads nowhere, with the reason.
+        MissingDependency: for a language model whose extra is not installed.
         UnknownName: for a plain name that is not known.
     """
     if spec in PLAIN_POLICIES:
         return PLAIN_POLICIES[spec]()
     if spec.startswith("replay:"):
         return _replay(spec.removeprefix("replay:"))
-    if spec.startswith(_SERVED):
-        raise BadInput(f"policy {spec!r}: served models are not part of this version yet")
+    if spec.startswith("openai:"):
+        from agentgym_si.policies.served import ServedPolicy, parse_served
+
+        return ServedPolicy(*parse_served(spec.removeprefix("openai:")), **sampling)
+    if spec.startswith("vllm:"):
+        from agentgym_si.policies.vllm import VLLMPolicy
+
+        return VLLMPolicy(spec.removeprefix("vllm:"), **sampling)
     if (Path(spec) / "config.json").is_file() or _is_hub_name(spec):
         from agentgym_si.policies.hf import TransformersPolicy
 
@@ -67,7 +73,13 @@ def load_policy(spec: str, **sampling: Any) -> Policy:
         raise BadInput(f"expected a checkpoint (with config.json) in the folder {spec}, found none")
     if ":" in spec:
         return as_policy(import_object(spec, "policy")())
-    known = [*PLAIN_POLICIES, "replay:RUN", "package.module:factory"]
+    known = [
+        *PLAIN_POLICIES,
+        "openai:MODEL@URL",
+        "vllm:MODEL",
+        "replay:RUN",
+        "package.module:factory",
+    ]
     raise UnknownName("policy", spec, known)
 
 
