@@ -93,6 +93,12 @@ def _fill(view: View, _: Collection[str], bid: int, value: str) -> tuple[Any, ..
     return bid, text
 
 
+def _type(view: View, hosts: Collection[str], bid: int, value: str, enter: bool) -> tuple[Any, ...]:
+    if enter:
+        _of(view, bid, ("textbox",), "a textbox")
+    return *_fill(view, hosts, bid, value), enter
+
+
 def _clear(view: View, _: Collection[str], bid: int) -> tuple[Any, ...]:
     _of(view, bid, ("textbox", "textarea"), "a textbox")
     return (bid,)
@@ -120,11 +126,13 @@ def _tab_focus(_: View, __: Collection[str], index: int) -> tuple[Any, ...]:
 _CHECKS: Mapping[str, Callable[..., tuple[Any, ...]]] = {
     "click": _click,
     "fill": _fill,
+    "type": _type,
     "clear": _clear,
     "select_option": _select,
     "press": _press,
     "scroll": _scroll,
     "goto": _goto,
+    "go_home": _nothing,
     "go_back": _nothing,
     "go_forward": _nothing,
     "new_tab": _nothing,

@@ -20,6 +20,7 @@ from agentgym_si.errors import ActionError
 
 BLANK = "about:blank"
 MOST_TABS = 5
+"""As in the browser's `session`."""
 
 Net = Callable[[Request], Reply]
 """What answers every request of the episode; POST may change what is behind it."""
@@ -113,7 +114,7 @@ class TextBrowser:
 
     def __init__(self, net: Net, url: str) -> None:
         """Open a page in the first tab."""
-        self._net = net
+        self._net, self._home = net, url
         self._tabs = [_Tab(Document(BLANK), [])]
         self._active = 0
         self._visit(Request("GET", url))
@@ -126,9 +127,6 @@ class TextBrowser:
     def perform(self, call: Call) -> None:
         """Carry an action out; raises ActionError where there is no page or tab to go to."""
         _HANDLERS[call.name](self, *call.arguments)
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to close."""
 
     @property
     def _tab(self) -> _Tab:
@@ -171,6 +169,11 @@ class TextBrowser:
         document.focused = row.node
         document.values[row.node] = value
 
+    def _type(self, bid: int, value: str, enter: bool) -> None:
+        self._fill(bid, value)
+        if enter:
+            self._submit(self._row(bid))
+
     def _clear(self, bid: int) -> None:
         self._fill(bid, "")
 
@@ -179,6 +182,9 @@ class TextBrowser:
 
     def _goto(self, url: str) -> None:
         self._visit(Request("GET", url))
+
+    def _go_home(self) -> None:
+        self._goto(self._home)
 
     def _go_back(self) -> None:
         self._travel(-1, "back")
@@ -189,8 +195,7 @@ class TextBrowser:
     def _new_tab(self) -> None:
         if len(self._tabs) >= MOST_TABS:
             raise ActionError(f"expected at most {MOST_TABS} tabs")
-        self._tabs.append(_Tab(Document(BLANK), []))
-        self._active = len(self._tabs) - 1
+        self._tabs.append(_Tab(Document(BLANK), [BLANK]))
 
     def _tab_focus(self, index: int) -> None:
         if index >= len(self._tabs):
@@ -221,7 +226,10 @@ class TextBrowser:
         if not 0 <= place < len(tab.history):
             raise ActionError(f"there is no page to go {word} to")
         tab.place = place
-        self._load(Request("GET", tab.history[place]))
+        if tab.history[place] == BLANK:
+            tab.document = Document(BLANK)
+        else:
+            self._load(Request("GET", tab.history[place]))
 
     def _load(self, request: Request) -> None:
         reply = self._net(request)
@@ -237,9 +245,11 @@ _HANDLERS: Mapping[str, Callable[..., None]] = {
     "click": TextBrowser._click,
     "press": TextBrowser._press,
     "fill": TextBrowser._fill,
+    "type": TextBrowser._type,
     "clear": TextBrowser._clear,
     "select_option": TextBrowser._select_option,
     "goto": TextBrowser._goto,
+    "go_home": TextBrowser._go_home,
     "go_back": TextBrowser._go_back,
     "go_forward": TextBrowser._go_forward,
     "new_tab": TextBrowser._new_tab,
