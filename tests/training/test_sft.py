@@ -18,7 +18,7 @@ pytest.importorskip("peft")
 import torch
 from safetensors.torch import load_file
 
-from agentgym_si.errors import BadInput
+from agentgym_si.errors import BadInput, RunStopped, UnknownName
 from agentgym_si.policies.hf import TransformersPolicy
 from agentgym_si.policies.tiny import build_tiny
 from agentgym_si.training.sft import SFTSettings, train_sft
@@ -224,3 +224,46 @@ def test_a_taken_folder_is_left_alone(start: Path, tmp_path: Path) -> None:
 def test_settings_are_checked(changes: dict[str, float], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         SFTSettings(**changes)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_writes_nothing(
+    start: Path, tmp_path: Path
+) -> None:
+    rows = [replace(make_rows(1)[0], weights=(float("inf"),) * 6)]
+    with pytest.raises(RunStopped, match="the loss was nan at update 1; nothing was written"):
+        train_sft(start, rows, tmp_path / "out", PLAIN)
+    exploding = replace(PLAIN, learning_rate=1e30, steps=1)
+    with pytest.raises(RunStopped, match=r"(not finite after training|the loss was)"):
+        train_sft(start, make_rows(), tmp_path / "out", replace(exploding, steps=3))
+    assert not list(tmp_path.iterdir())
+    TransformersPolicy(start, device="cpu")
+
+
+def surrogate_rows(start: Path) -> list[Weighted]:
+    """Return rows as sampled at other weights: behaviour logprobs 0.1 above and below."""
+    rows = make_rows(4)
+    policy = TransformersPolicy(start, device="cpu")
+    scored = policy.logprobs([r.context for r in rows], [r.completion for r in rows])
+    shifts = (0.1, 0.0, -0.1, 0.0, 0.3, -0.3)
+    return [
+        replace(row, logprobs=tuple(lp + s for lp, s in zip(logprobs, shifts, strict=True)))
+        for row, logprobs in zip(rows, scored, strict=True)
+    ]
+
+
+def test_a_surrogate_reads_the_ratio_to_the_behaviour(start: Path, tmp_path: Path) -> None:
+    """Clipped at 0.8 and 1.2, summed over the tokens with a weight and divided by their count."""
+    rows = surrogate_rows(start)
+    settings = replace(PLAIN, surrogate="grpo", parts=2)
+    report = train_sft(start, rows, tmp_path / "out", settings)
+    total, count = 0.0, 0
+    for row in rows:
+        for weight, shift in zip(row.weights, (0.1, 0.0, -0.1, 0.0, 0.3, -0.3), strict=True):
+            ratio = math.exp(-shift)
+            total -= min(ratio * weight, min(max(ratio, 0.8), 1.2) * weight)
+            count += weight != 0
+    assert report.first_loss == pytest.approx(total / count, rel=1e-4)
+    with pytest.raises(BadInput, match=r"logprobs they were sampled with, row 0 \(of t0\)"):
+        train_sft(start, make_rows(), tmp_path / "no", settings)
+    with pytest.raises(UnknownName, match="unknown surrogate 'gpro'; did you mean grpo"):
+        SFTSettings(surrogate="gpro")
