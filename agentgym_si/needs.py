@@ -14,6 +14,7 @@ ENV_NEEDS: Mapping[str, tuple[str, ...]] = {
     "agentgym_si/MCP-v0": ("mcp",),
     "agentgym_si/MiniWoB-v0": ("playwright", "miniwob", "browser"),
     "agentgym_si/Shell-v0": ("sandbox",),
+    "agentgym_si/Sites-v0": (),
     "agentgym_si/Tools-v0": (),
 }
 

@@ -9,6 +9,7 @@ ENTRY_POINTS = {
     "agentgym_si/MCP-v0": "agentgym_si.envs.mcp:MCPEnv",
     "agentgym_si/MiniWoB-v0": "agentgym_si.envs.miniwob:MiniWoBEnv",
     "agentgym_si/Shell-v0": "agentgym_si.envs.shell:ShellEnv",
+    "agentgym_si/Sites-v0": "agentgym_si.envs.sites.env:SitesEnv",
     "agentgym_si/Tools-v0": "agentgym_si.envs.tools.env:ToolsEnv",
 }
 
