@@ -14,7 +14,7 @@ from agentgym_si.errors import BadInput, MissingDependency
 from agentgym_si.policies.asking import Request, Sampling, SamplingPolicy, check_scored
 from agentgym_si.policies.base import stable_seed
 from agentgym_si.policies.language import Capability, Completion
-from agentgym_si.policies.tokens import ChatTokens
+from agentgym_si.policies.tokens import ChatTokens, Rewriting
 from agentgym_si.types import Weighted
 
 try:
@@ -50,6 +50,7 @@ class TransformersPolicy(SamplingPolicy):
         device: a torch device, or "auto".
         dtype: a torch dtype's name, or "auto" for the checkpoint's own.
         attention: transformers' attention implementation.
+        rewriting: what is done where the chat template rewrites what was said.
     """
 
     tokens: ChatTokens
@@ -67,6 +68,7 @@ class TransformersPolicy(SamplingPolicy):
         device: str = "auto",
         dtype: str = "auto",
         attention: Attention = "sdpa",
+        rewriting: Rewriting = "split",
     ) -> None:
         """Load the checkpoint; raises BadInput where there is none or it has no chat template."""
         if batch_size < 1:
@@ -77,7 +79,8 @@ class TransformersPolicy(SamplingPolicy):
         # unseen: then the recorded logprobs would not be the model's.
         self._generation = self.model.generation_config
         self.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-        self.tokens = ChatTokens.load(model, stops=_listed(self._generation.eos_token_id))
+        stops = _listed(self._generation.eos_token_id)
+        self.tokens = ChatTokens.load(model, stops=stops, rewriting=rewriting)
         self.context = int(self.model.config.get_text_config().max_position_embeddings)
         self.batch_size = batch_size
         version = fingerprint(self.model, self.tokens)

@@ -1,12 +1,13 @@
-"""Chat histories as token ids, strictly append-only: what was sampled is never tokenised again."""
+"""Chat histories as token ids: what was sampled is never tokenised again as long as it stands."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agentgym_si.errors import BadInput, MissingDependency
 from agentgym_si.policies.base import History
@@ -18,7 +19,15 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+logger = logging.getLogger(__name__)
+
+Rewriting = Literal["split", "append", "refuse"]
+"""What is done where a chat template rewrites what was said once more follows: render the chat
+anew, as the model was trained to read it; go on appending ids; or take no such checkpoint."""
+
 _ANSWER = "an answer to mark the place"
+_THOUGHTS = ("an answer", "<think>\na thought\n</think>\n\nan answer", "a thought</think>an answer")
+"""Answers that templates in use rewrite."""
 
 
 class ChatTokens:
@@ -26,15 +35,23 @@ class ChatTokens:
 
     An episode's ids only grow: the prompt, the sampled ids, what the template puts between an
     answer and the next one, the sampled ids … The token that ends an answer belongs to the answer.
+    Only where the template rewrites what was said, as those do that strip reasoning, is a prompt
+    rendered anew, and the step a training row of its own; `rewriting` says otherwise.
 
     Args:
         tokenizer: with a chat template.
         name: what the checkpoint is called in errors.
         stops: ids that end an answer beside the template's own and the tokenizer's `eos_token`.
+        rewriting: what is done where the template is found to rewrite.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, *, name: str = "", stops: Collection[int] = ()
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        name: str = "",
+        stops: Collection[int] = (),
+        rewriting: Rewriting = "split",
     ) -> None:
         """Find how the template ends an answer; raises BadInput where there is none."""
         self.tokenizer = tokenizer
@@ -55,9 +72,18 @@ class ChatTokens:
             raise BadInput(f"the chat template of {self.name} marks no end of an answer")
         self.stops = frozenset({*stops, self.end[-1]})
         """Ids at which sampling stops."""
+        self.rewrites = self._find_rewriting()
+        """Which message the template rewrites, in a sentence; "" where none is found."""
+        if self.rewrites and rewriting == "refuse":
+            raise BadInput(f"expected a template that keeps what was said: {self.rewrites}")
+        self._splits = bool(self.rewrites) and rewriting == "split"
+        if self._splits:
+            logger.warning("%s: such a step becomes a training row of its own", self.rewrites)
 
     @classmethod
-    def load(cls, path: str | Path, *, stops: Collection[int] = ()) -> ChatTokens:
+    def load(
+        cls, path: str | Path, *, stops: Collection[int] = (), rewriting: Rewriting = "split"
+    ) -> ChatTokens:
         """Read the tokenizer of a checkpoint folder or hub name; raises BadInput."""
         try:
             from transformers import AutoTokenizer
@@ -71,16 +97,20 @@ class ChatTokens:
             )
         except (OSError, ValueError) as error:
             raise BadInput(f"expected a checkpoint with a tokenizer at {path}: {error}") from error
-        return cls(tokenizer, name=str(path), stops=stops)
+        return cls(tokenizer, name=str(path), stops=stops, rewriting=rewriting)
 
     def prompt(self, history: History) -> tuple[int, ...]:
         """Return the (P,) ids after which the history's next answer is sampled."""
         if history.actions and history.actions[-1].token_ids:
             last = history.actions[-1]
-            return (
-                last.prompt_ids + last.token_ids + self.suffix(history.observation, last.token_ids)
-            )
+            suffix = self.suffix(history.observation, last.token_ids)
+            grown = last.prompt_ids + last.token_ids + suffix
+            if not self._splits or self._decode(grown) == self._chat_text(history):
+                return grown
         return self.chat(history.messages(), history.tools)
+
+    def _chat_text(self, history: History) -> str:
+        return self.render(history.messages(), history.tools, answer_next=True)
 
     def chat(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
@@ -105,6 +135,9 @@ class ChatTokens:
         """Return the text of sampled ids without the stop token."""
         if token_ids and token_ids[-1] in self.stops:
             token_ids = token_ids[:-1]
+        return self._decode(token_ids)
+
+    def _decode(self, token_ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(token_ids), clean_up_tokenization_spaces=False))
 
     def render(
@@ -145,6 +178,21 @@ class ChatTokens:
                     f"({messages[count - 1]['role']}) follows"
                 )
             shorter = text
+        return ""
+
+    def _find_rewriting(self) -> str:
+        asked: list[Message] = [{"role": "user", "content": "a question"}]
+        before = self.render(asked, answer_next=True)
+        for thought in _THOUGHTS:
+            said: Message = {"role": "assistant", "content": thought}
+            after = self.render(
+                [*asked, said, {"role": "user", "content": "more"}], answer_next=True
+            )
+            if not after.startswith(before + thought):
+                return (
+                    f"the chat template of {self.name} rewrites message 1 (assistant), "
+                    f"{thought!r}, once message 2 (user) follows"
+                )
         return ""
 
     def _after_answer(self, more: Sequence[Message]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from agentgym_si.errors import BadInput
 from agentgym_si.policies.base import History
@@ -48,6 +49,69 @@ def to_rows(
             rows.append(_Row(action.prompt_ids))
         rows[-1].add(action, step, factor)
     return [row.weighted(trajectory) for row in rows if any(row.weights)]
+
+
+def broken_steps(trajectory: Trajectory, tokens: ChatTokens) -> list[str]:
+    """Say which steps start a new row because their prompt is not all that came before it.
+
+    A sentence a step, with the message in which its ids part from those sampled before.
+    """
+    found: list[str] = []
+    for index, (before, step) in enumerate(pairwise(trajectory.transitions), start=1):
+        whole = before.action.prompt_ids + before.action.token_ids
+        prompt = step.action.prompt_ids
+        if not whole or not prompt or prompt[: len(whole)] == whole:
+            continue
+        pairs = zip(whole, prompt, strict=False)
+        place = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(whole), len(prompt)))
+        found.append(
+            f"step {index} is no continuation of step {index - 1}: their ids part at token {place} "
+            f"of the prompt, in {_message_at(trajectory, index, tokens, whole, place)}"
+        )
+    return found
+
+
+def _message_at(
+    trajectory: Trajectory, step: int, tokens: ChatTokens, ids: Sequence[int], place: int
+) -> str:
+    """Name the message of the first `step` steps' chat that the id at `place` belongs to."""
+    text, least = tokens.text(ids), len(tokens.text(ids[:place]))
+    end = 0
+    chat = trajectory.messages()
+    chat = chat[: len(chat) - 2 * (len(trajectory.transitions) - step)]
+    for index, message in enumerate(chat):
+        start = text.find(message["content"], end)
+        if start < 0:
+            continue
+        end = start + len(message["content"])
+        if least < end:
+            return f"message {index} ({message['role']})"
+    return "what follows the last message"
+
+
+def check_ids(trajectory: Trajectory, rows: Sequence[Weighted]) -> int:
+    """Return how many sampled ids of the trajectory the rows teach.
+
+    Raises BadInput for an id that is taught and was not sampled in its place, after its prompt.
+    """
+    taught = 0
+    for number, row in enumerate(rows):
+        ids = row.context + row.completion
+        sampled: set[int] = set()
+        for step in trajectory.transitions:
+            action = step.action
+            end = len(action.prompt_ids) + len(action.token_ids)
+            if action.token_ids and ids[:end] == action.prompt_ids + action.token_ids:
+                sampled.update(range(len(action.prompt_ids), end))
+        places = [len(row.context) + i for i, weight in enumerate(row.weights) if weight]
+        for place in places:
+            if place not in sampled:
+                raise BadInput(
+                    f"row {number} of {trajectory.id} teaches id {ids[place]} at token {place}, "
+                    "which was not sampled there"
+                )
+        taught += len(places)
+    return taught
 
 
 def _tokenised(trajectory: Trajectory, index: int, tokens: ChatTokens) -> Action:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 pytest.importorskip("transformers")
@@ -29,13 +31,20 @@ FORGETFUL = (
     "{% else %}{{ m.content }}{% endif %}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
+STRIPPING = (
+    "{% for m in messages %}<|{{ m.role }}|>"
+    "{% if m.role == 'assistant' and not loop.last %}{{ m.content.split('</think>')[-1] }}"
+    "{% else %}{{ m.content }}{% endif %}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+"""As Qwen3's and DeepSeek R1's: reasoning is dropped once more follows."""
 
 
-def chat_tokens(template: str | None = None, name: str = "a-model") -> ChatTokens:
+def chat_tokens(template: str | None = None, name: str = "a-model", **options: Any) -> ChatTokens:
     tokenizer = train_tokenizer(TEXTS, 400)
     if template is not None:
         tokenizer.chat_template = template
-    return ChatTokens(tokenizer, name=name)
+    return ChatTokens(tokenizer, name=name, **options)
 
 
 OWN, CHAT = chat_tokens(), chat_tokens(CHATML)
@@ -145,3 +154,40 @@ def test_tools_are_part_of_the_prompt() -> None:
 def test_a_folder_without_tokenizer_is_bad_input(tmp_path) -> None:
     with pytest.raises(BadInput, match="expected a checkpoint with a tokenizer"):
         ChatTokens.load(tmp_path)
+
+
+def said(tokens: ChatTokens, text: str) -> History:
+    """Return a chat of one answer, made of ids that no tokenizer would choose, and a question."""
+    prompt = tokens.prompt(History(("o",)))
+    letters = [token for letter in text for token in tokens.answer(letter)[: -len(tokens.end)]]
+    return History(("o", "p"), (Action(text, prompt, (*letters, *tokens.end)),))
+
+
+def test_a_template_that_strips_reasoning_gets_its_chat_rendered_anew(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A model that is shown its old reasoning, which it never was in training."""
+    tokens = chat_tokens(STRIPPING)
+    assert "rewrites message 1 (assistant)" in tokens.rewrites
+    assert "a training row of its own" in caplog.text
+    thought = said(tokens, "<think>hm</think>click")
+    assert tokens.prompt(thought) == tokens.chat(thought.messages())
+    assert "hm" not in tokens.tokenizer.decode(tokens.prompt(thought))
+
+
+def test_what_a_stripping_template_leaves_alone_is_not_tokenised_again() -> None:
+    tokens = chat_tokens(STRIPPING)
+    plain = said(tokens, "click")
+    sampled = plain.actions[0].prompt_ids + plain.actions[0].token_ids
+    assert tokens.prompt(plain)[: len(sampled)] == sampled
+    assert tokens.prompt(plain) != tokens.chat(plain.messages())
+
+
+def test_rewriting_can_be_appended_over_or_refused() -> None:
+    tokens = chat_tokens(STRIPPING, rewriting="append")
+    thought = said(tokens, "<think>hm</think>click")
+    sampled = thought.actions[0].prompt_ids + thought.actions[0].token_ids
+    assert tokens.prompt(thought)[: len(sampled)] == sampled
+    with pytest.raises(BadInput, match=r"template of a-model rewrites message 1 \(assistant\)"):
+        chat_tokens(STRIPPING, rewriting="refuse")
+    assert chat_tokens(rewriting="refuse").rewrites == ""

@@ -12,7 +12,7 @@ from agentgym_si.errors import BadInput
 from agentgym_si.policies.base import History
 from agentgym_si.policies.tiny import train_tokenizer
 from agentgym_si.policies.tokens import ChatTokens
-from agentgym_si.training.rows import to_rows
+from agentgym_si.training.rows import broken_steps, check_ids, to_rows
 from agentgym_si.types import Action, Failure, Source, Task, Trajectory, Transition, Weighted
 
 pytestmark = pytest.mark.train
@@ -114,3 +114,34 @@ def test_a_failed_box_teaches_nothing() -> None:
 def test_per_step_of_another_length_is_bad_input() -> None:
     with pytest.raises(BadInput, match=r"per_step of shape \(1,\), got \(2,\)"):
         to_rows(sampled(["one"], [ODD]), TOKENS, per_step=[1.0, 1.0])
+
+
+def test_a_broken_step_is_told_with_its_message() -> None:
+    trajectory = sampled(["one", "two", "three"], [TOKENS.answer("click")] * 3)
+    assert broken_steps(trajectory, TOKENS) == []
+    first, second, third = trajectory.transitions
+    place = len(first.action.prompt_ids)  # where the first answer begins
+    ids = second.action.prompt_ids
+    changed = (*ids[:place], 99, *ids[place + 1 :])
+    second = replace(second, action=replace(second.action, prompt_ids=changed))
+    (sentence,) = broken_steps(replace(trajectory, transitions=(first, second)), TOKENS)
+    assert sentence.startswith("step 1 is no continuation of step 0")
+    assert sentence.endswith(f"at token {place} of the prompt, in message 2 (assistant)")
+    whole = replace(trajectory, transitions=(first, second, third))
+    assert len(broken_steps(whole, TOKENS)) == 2
+
+
+def test_what_is_taught_is_what_was_sampled() -> None:
+    """Ids that were tokenised again somewhere between sampling and training."""
+    trajectory = sampled(["one", "two"], [ODD, TOKENS.answer("click")])
+    rows = to_rows(trajectory, TOKENS)
+    assert check_ids(trajectory, rows) == len(ODD) + len(TOKENS.answer("click"))
+    (row,) = rows
+    for place, weight in enumerate(row.weights):
+        drifted = (*row.completion[:place], 99, *row.completion[place + 1 :])
+        with pytest.raises(BadInput, match=r"row 0 of t1 teaches id \d+ at token \d+, which was"):
+            check_ids(trajectory, [replace(row, completion=drifted)])
+        if not weight:
+            taught = tuple(1.0 if i == place else w for i, w in enumerate(row.weights))
+            with pytest.raises(BadInput, match="was not sampled there"):
+                check_ids(trajectory, [replace(row, weights=taught)])
