@@ -63,6 +63,8 @@ ACTIONS: Mapping[str, tuple[Parameter, ...]] = {
     "keyboard_press": (_KEY,),
     "keyboard_type": (Parameter("text", "text"),),
     "mouse_move": _point("x", "y"),
+    "mouse_down": (*_point("x", "y"), _BUTTON),
+    "mouse_up": (*_point("x", "y"), _BUTTON),
     "mouse_click": (*_point("x", "y"), _BUTTON),
     "mouse_dblclick": (*_point("x", "y"), _BUTTON),
     "mouse_drag_and_drop": _point("from_x", "from_y", "to_x", "to_y"),

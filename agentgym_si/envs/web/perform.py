@@ -16,6 +16,7 @@ DRAG_MOVES = 4
 MAX_TYPED = 200
 """Characters typed key by key in one action; `fill` takes any number."""
 
+_BUTTON_BITS = {"none": 0, "left": 1, "right": 2, "middle": 4}
 _MODIFIER_BITS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
 
 
@@ -137,7 +138,18 @@ class _Hands:
         await self._mouse("mouseReleased", to_x, to_y, button="left", clickCount=1)
 
     async def mouse_move(self, x: float, y: float) -> None:
-        await self._mouse("mouseMoved", x, y)
+        held = self._session.held
+        await self._mouse("mouseMoved", x, y, button=held, buttons=_BUTTON_BITS[held])
+
+    async def mouse_down(self, x: float, y: float, button: str) -> None:
+        await self.mouse_move(x, y)
+        self._session.held = button
+        await self._mouse("mousePressed", x, y, button=button, clickCount=1)
+
+    async def mouse_up(self, x: float, y: float, button: str) -> None:
+        await self.mouse_move(x, y)
+        self._session.held = "none"
+        await self._mouse("mouseReleased", x, y, button=button, clickCount=1)
 
     async def mouse_click(self, x: float, y: float, button: str) -> None:
         await self._press_at(x, y, button)

@@ -47,6 +47,7 @@ PATIENCE_SECONDS = 0.004
 """How long an answer may take before a frame is drawn: the page may be waiting for one."""
 
 _AWAY = {"type": "mouseMoved", "x": -1, "y": -1}
+_LET_GO = {"type": "mouseReleased", "x": -1, "y": -1, "clickCount": 1}
 _STORED = "local_storage,indexeddb,cache_storage,service_workers,file_systems"
 _LEFT = ("Inspected target navigated", "Execution context was destroyed", "Cannot find context")
 
@@ -77,6 +78,8 @@ class Session:
         self.spoiled = False
         """Whether a call failed, so that nothing is known of the page's state."""
         self.pointer = (80.0, 130.0)
+        self.held = "none"
+        """The mouse button that is held down."""
         self.gate = Gate(hub.network, self._mark_refused)
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._adoptions: dict[Page, asyncio.Task[None]] = {}
@@ -288,6 +291,9 @@ class Session:
             self.active = len(self.tabs) - 1
             await self.close_tab()
         self.active, self.dialogs = 0, []
+        if self.held != "none":
+            await self.send("Input.dispatchMouseEvent", {**_LET_GO, "button": self.held})
+            self.held = "none"
         chores: list[Coroutine[Any, Any, Any]] = [
             self.send("Input.dispatchMouseEvent", _AWAY),
             self._forget_cookies(),

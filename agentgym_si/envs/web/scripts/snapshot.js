@@ -202,7 +202,8 @@ const boxOf = (node) => {
   return range.getBoundingClientRect();
 };
 // Returns rows [id, role, name, value, states, options, looks]; ids are given in document order.
-// view.viewport: only what the window shows; view.boxes: each row's place in the window.
+// view.viewport: only what the window shows; view.boxes: each row's place in the window;
+// view.placed: a selector of parts that are no controls and whose place is told.
 const snapshot = (excluded, view = {}) => {
   const rows = [];
   const taken = new Set();
@@ -247,6 +248,11 @@ const snapshot = (excluded, view = {}) => {
     } else if (seen && inSvg(element) && element.tagName !== "svg") emitDrawn(element, style);
     if (element.tagName === "text") return;
     if (["IFRAME", "FRAME"].includes(element.tagName) && seen) return walkFrame(element);
+    if (!role && seen && view.placed && element.matches(view.placed)) {
+      if (shown(element)) emitText(element, shown(element), looksOf(element, null));
+      else emit(element, "rectangle", "", null, [], null, looksOf(element, colourOf(style.backgroundColor)));
+      return;
+    }
     const silent = quiet || labels(element);
     if (!silent && seen && element.childNodes.length && inlineOnly(element) && !element.shadowRoot && !inSvg(element)) {
       if (shown(element)) emitText(element, shown(element));
