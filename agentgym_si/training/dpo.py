@@ -12,15 +12,7 @@ from agentgym_si.policies.batches import taught_logprobs
 from agentgym_si.policies.hf import pad_id
 from agentgym_si.training.objectives import dpo, simpo, weighted_mean, weighted_sum
 from agentgym_si.training.pairs import REFERENCES, PairCollator, pair_example
-from agentgym_si.training.trl_common import (
-    Loaded,
-    TrainReport,
-    TrainSettings,
-    Watched,
-    adapter,
-    arguments,
-    train,
-)
+from agentgym_si.training.trl_common import Loaded, TrainReport, TrainSettings, Watched, train
 from agentgym_si.types import Preference
 
 try:
@@ -70,7 +62,7 @@ def _trainer(
     loaded: Loaded, examples: Sequence[dict[str, Any]], settings: DPOSettings
 ) -> _PairTrainer:
     config = DPOConfig(
-        **arguments(settings, loaded.folder),
+        **settings.arguments(loaded.folder),
         max_length=None,
         precompute_ref_log_probs=True,  # else TRL loads a second model
     )
@@ -81,11 +73,11 @@ def _trainer(
         processing_class=loaded.tokens.tokenizer,
         data_collator=PairCollator(pad_id(loaded.tokens)),
         train_dataset=Dataset.from_list(list(examples)),
-        peft_config=adapter(settings),
+        peft_config=settings.adapter(),
     ).watch()
 
 
-class _PairTrainer(Watched, DPOTrainer):  # type: ignore[misc]  # TRL has no types
+class _PairTrainer(Watched, DPOTrainer):
     """`DPOTrainer` on rows that are tokenised, with weights a token and a smoothing a pair.
 
     TRL's own tokenises text, learns tool results inside a completion, and has neither.

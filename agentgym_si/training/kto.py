@@ -10,15 +10,7 @@ from typing import Any
 from agentgym_si.errors import BadInput, MissingDependency
 from agentgym_si.policies.batches import check_rows
 from agentgym_si.policies.hf import pad_id
-from agentgym_si.training.trl_common import (
-    Loaded,
-    TrainReport,
-    TrainSettings,
-    Watched,
-    adapter,
-    arguments,
-    train,
-)
+from agentgym_si.training.trl_common import Loaded, TrainReport, TrainSettings, Watched, train
 from agentgym_si.types import Weighted
 
 try:
@@ -93,7 +85,7 @@ def _trainer(
     loaded: Loaded, examples: Sequence[dict[str, Any]], settings: KTOSettings
 ) -> _RowTrainer:
     config = KTOConfig(
-        **arguments(settings, loaded.folder),
+        **settings.arguments(loaded.folder),
         max_length=None,
         beta=settings.beta,
         desirable_weight=settings.good,
@@ -105,7 +97,7 @@ def _trainer(
         processing_class=loaded.tokens.tokenizer,
         data_collator=_Collator(pad_id(loaded.tokens)),
         train_dataset=Dataset.from_list(list(examples)),
-        peft_config=adapter(settings),
+        peft_config=settings.adapter(),
     ).watch()
 
 

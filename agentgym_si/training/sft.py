@@ -11,15 +11,7 @@ from agentgym_si.errors import BadInput, MissingDependency, UnknownName
 from agentgym_si.policies.batches import IGNORED, as_example, check_rows, pad_batch, taught_logprobs
 from agentgym_si.policies.hf import pad_id
 from agentgym_si.training.objectives import SURROGATES, token_weighted
-from agentgym_si.training.trl_common import (
-    Loaded,
-    TrainReport,
-    TrainSettings,
-    Watched,
-    adapter,
-    arguments,
-    train,
-)
+from agentgym_si.training.trl_common import Loaded, TrainReport, TrainSettings, Watched, train
 from agentgym_si.types import Weighted
 
 try:
@@ -79,14 +71,14 @@ def _trainer(loaded: Loaded, rows: Sequence[Weighted], settings: SFTSettings) ->
     trainer = _WeightedTrainer(
         model=loaded.model,
         args=SFTConfig(
-            **arguments(settings, loaded.folder),
+            **settings.arguments(loaded.folder),
             max_length=None,
             dataset_kwargs={"skip_prepare_dataset": True},
         ),
         train_dataset=_dataset(rows, settings.surrogate != "sft"),
         processing_class=loaded.tokens.tokenizer,
         data_collator=_Collator(pad_id(loaded.tokens)),
-        peft_config=adapter(settings),
+        peft_config=settings.adapter(),
     )
     trainer.surrogate = settings.surrogate
     return trainer.watch()
@@ -109,7 +101,7 @@ class _Collator:
         return pad_batch(examples, {n: fill for n, fill in fills.items() if n in examples[0]})
 
 
-class _WeightedTrainer(Watched, SFTTrainer):  # type: ignore[misc]  # TRL has no types
+class _WeightedTrainer(Watched, SFTTrainer):
     """`SFTTrainer` whose loss is a weighted sum over an update's tokens.
 
     TRL's hook for a loss of one's own, `compute_loss_func`, sees no weights and is deprecated in

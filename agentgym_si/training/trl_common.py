@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 
 from agentgym_si.errors import BadInput, MissingDependency, RunStopped
-from agentgym_si.policies.hf import load_model, make_readable, quiet_transformers
+from agentgym_si.policies.hf import Attention, load_model, make_readable, quiet_transformers
 from agentgym_si.policies.threads import one_thread_if_small
 from agentgym_si.policies.tokens import ChatTokens
 from agentgym_si.training.allocator import keep_freed_memory
@@ -89,6 +89,46 @@ class TrainSettings:
         auto = self.device == "auto"
         return not torch.cuda.is_available() if auto else self.device.startswith("cpu")
 
+    @property
+    def attention(self) -> Attention:
+        """The implementation that is fastest: on a processor, bfloat16's is the plain one."""
+        return "eager" if self.bf16 and self.on_cpu else "sdpa"
+
+    def arguments(self, folder: Path) -> dict[str, Any]:
+        """Return the arguments that all of TRL's configs take."""
+        schedules = {"constant": "constant_with_warmup"}
+        return {
+            _CHECKPOINTING: False,
+            "output_dir": str(folder),
+            "max_steps": self.steps or -1,
+            "num_train_epochs": self.epochs,
+            "per_device_train_batch_size": self.batch_size // self.parts,
+            "gradient_accumulation_steps": self.parts,
+            "learning_rate": self.learning_rate,
+            "lr_scheduler_type": schedules.get(self.schedule, self.schedule),
+            "warmup_steps": self.warmup,
+            "seed": self.seed,
+            "bf16": self.bf16,
+            "use_cpu": self.on_cpu,
+            "remove_unused_columns": False,
+            "save_strategy": "no",
+            "logging_strategy": "no",
+            "report_to": "none",
+            "disable_tqdm": True,
+            "dataloader_pin_memory": False,
+        }
+
+    def adapter(self) -> Any:
+        """Return peft's config of the adapter to train, None to train all weights."""
+        if not self.lora_rank:
+            return None
+        return LoraConfig(
+            r=self.lora_rank,
+            lora_alpha=self.lora_alpha,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
+
 
 @dataclass(frozen=True)
 class TrainReport:
@@ -121,7 +161,7 @@ class Watched:
     A trainer calls `begin` before each update and `note` with each loss it has computed.
     """
 
-    loss_is_scaled_for_ga = True
+    loss_is_scaled_for_ga: Any = True
     """transformers' name: the losses of an update's parts add up to the update's."""
 
     losses: list[float]
@@ -156,6 +196,7 @@ def train(
     out: str | Path,
     settings: TrainSettings,
     build: Callable[[Loaded], tuple[Any, int]],
+    load: Callable[[], tuple[Any, ChatTokens]] | None = None,
 ) -> TrainReport:
     """Train checkpoint `start` with the trainer that `build` makes; write the new folder `out`.
 
@@ -168,6 +209,7 @@ def train(
         out: made by this call.
         settings: of the training.
         build: returns a `Watched` trainer and how many rows it reads.
+        load: returns the model and its tokens where they are not simply those of `start`.
 
     Raises:
         BadInput: for a folder that is taken, and for what `build` refuses.
@@ -183,7 +225,9 @@ def train(
     shutil.rmtree(part, ignore_errors=True)
     try:
         with _alone():
-            trainer, rows = build(_load(start, part, settings))
+            model, tokens = _load(start, settings) if load is None else load()
+            # Half-precision weights are too coarse to add small updates to.
+            trainer, rows = build(Loaded(model.to(dtype=torch.float32), tokens, part))
             with one_thread_if_small(trainer.model):
                 trainer.train()
             _check_weights(trainer.model)
@@ -202,49 +246,9 @@ def train(
     )
 
 
-def _load(start: str | Path, folder: Path, settings: TrainSettings) -> Loaded:
+def _load(start: str | Path, settings: TrainSettings) -> tuple[Any, ChatTokens]:
     tokens = ChatTokens.load(start)
-    attention: Any = "eager" if settings.bf16 and settings.on_cpu else "sdpa"
-    model: Any = load_model(start, device=settings.device, attention=attention)
-    # Half-precision weights are too coarse to add small updates to.
-    return Loaded(model.to(dtype=torch.float32), tokens, folder)
-
-
-def arguments(settings: TrainSettings, folder: Path) -> dict[str, Any]:
-    """Return the arguments that all of TRL's configs take."""
-    schedules = {"constant": "constant_with_warmup"}
-    return {
-        _CHECKPOINTING: False,
-        "output_dir": str(folder),
-        "max_steps": settings.steps or -1,
-        "num_train_epochs": settings.epochs,
-        "per_device_train_batch_size": settings.batch_size // settings.parts,
-        "gradient_accumulation_steps": settings.parts,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": schedules.get(settings.schedule, settings.schedule),
-        "warmup_steps": settings.warmup,
-        "seed": settings.seed,
-        "bf16": settings.bf16,
-        "use_cpu": settings.on_cpu,
-        "remove_unused_columns": False,
-        "save_strategy": "no",
-        "logging_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
-        "dataloader_pin_memory": False,
-    }
-
-
-def adapter(settings: TrainSettings) -> Any:
-    """Return peft's config of the adapter to train, None to train all weights."""
-    if not settings.lora_rank:
-        return None
-    return LoraConfig(
-        r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
+    return load_model(start, device=settings.device, attention=settings.attention), tokens
 
 
 def _check_weights(model: Any) -> None:
