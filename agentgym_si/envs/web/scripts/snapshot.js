@@ -136,6 +136,22 @@ const pointsOf = (element) => {
   const onScreen = list.map(([x, y]) => new DOMPoint(x, y).matrixTransform(matrix));
   return onScreen.map((point) => `${Math.round(point.x)},${Math.round(point.y)}`).join(";");
 };
+// The corners of the last path that is drawn on a canvas.
+const paths = new WeakMap();
+for (const name of ["beginPath", "moveTo", "lineTo"]) {
+  const native = CanvasRenderingContext2D.prototype[name];
+  CanvasRenderingContext2D.prototype[name] = function (...at) {
+    if (name === "beginPath") paths.set(this.canvas, []);
+    else paths.get(this.canvas)?.push(new DOMPoint(...at).matrixTransform(this.getTransform()));
+    return native.apply(this, at);
+  };
+}
+const cornersOf = (canvas) => {
+  const box = canvas.getBoundingClientRect();
+  const [across, down] = [box.width / canvas.width, box.height / canvas.height];
+  const corners = paths.get(canvas) ?? [];
+  return corners.map(({ x, y }) => `${Math.round(box.x + x * across)},${Math.round(box.y + y * down)}`).join(";");
+};
 // How a drawn thing looks: colour, centre, size, and corners where they say more than those.
 const looksOf = (element, colour) => {
   const box = element.getBoundingClientRect();
@@ -144,6 +160,7 @@ const looksOf = (element, colour) => {
   looks.push(["at", `${Math.round(box.x + box.width / 2)},${Math.round(box.y + box.height / 2)}`]);
   looks.push(["size", `${Math.round(box.width)}x${Math.round(box.height)}`]);
   if (element.tagName === "line" || (element.points?.length ?? 0) > 3) looks.push(["points", pointsOf(element)]);
+  if (element.tagName === "CANVAS" && cornersOf(element)) looks.push(["points", cornersOf(element)]);
   return looks;
 };
 // A colour the page calls by its name keeps that name: aqua and cyan are one.
