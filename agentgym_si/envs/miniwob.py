@@ -16,6 +16,7 @@ import numpy as np
 
 from agentgym_si.envs.base import Step
 from agentgym_si.envs.miniwob_oracles import ORACLES
+from agentgym_si.envs.miniwob_tasks import FULL_REWARD, WITHOUT_ORACLE
 from agentgym_si.envs.web.env import STEP_MILLISECONDS, BrowserEnv
 from agentgym_si.envs.web.pages import document, picture, task_names
 from agentgym_si.envs.web.requests import Answer, Reply, Request
@@ -25,6 +26,10 @@ from agentgym_si.errors import EnvFailure
 from agentgym_si.types import Task
 
 SITE = "http://miniwob.test/"
+
+LONGEST_WAIT = 10_000
+"""Milliseconds of the page's clock that one noop can wait."""
+
 AREA = (210, 160)
 """Height and width of the part of the window that a task is drawn in."""
 
@@ -42,10 +47,15 @@ class MiniWoBEnv(BrowserEnv):
 
     def tasks(self) -> Sequence[Task]:
         """Return a task for every page the package `miniwob` ships."""
-        return [Task(name) for name in task_names()]
+        reasons = WITHOUT_ORACLE
+        return [
+            Task(name, data={"no_oracle": reasons[name]} if name in reasons else {})
+            for name in task_names()
+        ]
 
     def start(self, task: Task, rng: np.random.Generator) -> str:
         """Load the page in a fresh context and begin its episode."""
+        self._seen: list[str] = []
         page = f"{SITE}{task.id}.html"
         # A number as the official environment passes it, while JavaScript's numbers can hold it.
         seed = json.dumps(self._seed if self._seed < 2**53 else str(self._seed))
@@ -60,13 +70,15 @@ class MiniWoBEnv(BrowserEnv):
         call = self.parse(action)
         if call.name == "report_infeasible":
             return self._shown, 0.0, True
-        step = f"__miniwob.step({STEP_MILLISECONDS}, {self._look})"
+        waited = min(call.arguments[0], LONGEST_WAIT) if call.name == "noop" else 0
+        step = f"__miniwob.step({waited or STEP_MILLISECONDS}, {self._look})"
         state = self.play(call, step, f"__miniwob.read({self._look})")
         observation = self._take(state)
         if state["error"] is not None:
             raise state["error"]
         raw = state["raw"]
-        solved = state["done"] and raw is not None and raw >= 1.0
+        full = FULL_REWARD.get(self.current_task.id, 1.0)
+        solved = state["done"] and raw is not None and raw >= full
         return observation, 1.0 if solved else 0.0, state["done"]
 
     def step_info(self) -> Mapping[str, Any]:
@@ -78,7 +90,7 @@ class MiniWoBEnv(BrowserEnv):
         solver = ORACLES.get(self.current_task.id)
         if solver is None:
             raise NotImplementedError(f"no oracle for MiniWoB task {self.current_task.id!r}")
-        return solver(read_page(self._text), tuple(self._actions))
+        return solver([read_page(text) for text in self._seen], tuple(self._actions))
 
     def has_oracle(self, task_id: str) -> bool:
         """Say whether there is a solver for the task."""
@@ -112,7 +124,9 @@ class MiniWoBEnv(BrowserEnv):
 
     def _take(self, state: Mapping[str, Any]) -> str:
         self._verdict = {"raw_reward": state["raw"], "reward_reason": state["reason"]}
-        return self.read(state["goal"], state["rows"])
+        shown = self.read(state["goal"], state["rows"])
+        self._seen.append(self._text)
+        return shown
 
 
 def _serve(page: str, body: str) -> Answer:

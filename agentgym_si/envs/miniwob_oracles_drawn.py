@@ -1,4 +1,4 @@
-"""Solvers of tasks that are drawn: colours, shapes, sliders, things to drag."""
+"""Solvers of tasks that are drawn: colours, shapes, sliders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from agentgym_si.envs.miniwob_solving import (
     Solver,
     choose,
     click,
-    drag,
     find,
     ordinal,
     place,
@@ -25,7 +24,7 @@ SHAPES = ("circle", "rectangle", "triangle")
 
 def click_color(page: Page, actions: tuple[str, ...]) -> str:
     """Click the box of the colour."""
-    wanted = said(page, r"the (\w+) colored")[0]
+    wanted = said(page, r"the \[?(\w+)\]? colored")[0]
     return click(next(box for box in page.elements if box.looks.get("color") == wanted))
 
 
@@ -122,59 +121,14 @@ def click_pie(page: Page, actions: tuple[str, ...]) -> str:
     return click(slices[0] if slices else find(page, "text", name="+"))
 
 
-def drag_circle(page: Page, actions: tuple[str, ...]) -> str:
-    """Drag the shape a little in the direction."""
-    if actions:
-        return submit(page)
-    moves = {"left": (-15, 0), "right": (15, 0), "up": (0, -15), "down": (0, 15)}
-    across, down = moves[said(page, r"(left|right|up|down)")[0]]
-    x, y = place(choose(page, *SHAPES)[0])
-    return drag((x, y), (x + across, y + down))
-
-
-def drag_box(page: Page, actions: tuple[str, ...]) -> str:
-    """Drag the small box onto the large one."""
-    if actions:
-        return submit(page)
-    small, large = find(page, "clickable", name="s"), find(page, "clickable", name="L")
-    return drag(place(small), place(large))
-
-
-def resize_textarea(page: Page, actions: tuple[str, ...]) -> str:
-    """Drag the textarea's corner."""
-    if actions:
-        return submit(page)
-    x, y = place(find(page, "clickable", name="ui-resizable-se"))
-    by = -12 if "smaller" in page.goal else 12
-    return drag((x, y), (x + by, y + by))
-
-
-def drag_shapes(page: Page, actions: tuple[str, ...]) -> str:
-    """Drag all shapes of the kind into the black box."""
-    kind = said(page, r"all (\w+)s into")[0]
-    box = max(choose(page, *SHAPES), key=lambda shape: size(shape)[0])
-    (left, top), (width, height) = place(box), size(box)
-    for shape in choose(page, kind):
-        x, y = place(shape)
-        inside = abs(x - left) < width / 2 and abs(y - top) < height / 2
-        if shape is not box and not inside:
-            return drag((x, y), (left, top))
-    return submit(page)
-
-
 DRAWN: dict[str, Solver] = {
     "click-pie": click_pie,
-    "drag-box": drag_box,
-    "drag-circle": drag_circle,
-    "drag-single-shape": drag_circle,
     "form-sequence": form_sequence,
     "grid-coordinate": grid_coordinate,
-    "resize-textarea": resize_textarea,
     "click-color": click_color,
     "click-shades": click_shades,
     "click-shape": click_shape,
     "count-shape": count_shape,
-    "drag-shapes": drag_shapes,
     "identify-shape": identify_shape,
     "use-slider": use_slider,
     "use-slider-2": use_slider,

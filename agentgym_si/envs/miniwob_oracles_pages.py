@@ -1,4 +1,4 @@
-"""Solvers of tasks that are small applications: mail, search, tree, book, order, feed."""
+"""Solvers of tasks that are small applications: search, tree, book, order, feed."""
 
 from __future__ import annotations
 
@@ -18,30 +18,6 @@ from agentgym_si.envs.miniwob_solving import (
     submit,
 )
 from agentgym_si.envs.web.snapshot import Element, Page
-
-
-def email_inbox(page: Page, actions: tuple[str, ...]) -> str:
-    """Delete, mark, answer or forward the email by someone."""
-    sender = said(page, r"email by (\w[\w-]*)")[0]
-    for word, icon in (("delete", "trash"), ("important", "star")):
-        if f"to {word} it" in page.goal or f"as {word}" in page.goal:
-            return (
-                click(after(page, sender, "clickable")) if icon == "trash" else _star(page, sender)
-            )
-    reply = "reply" in page.goal
-    if not actions:
-        return click(find(page, "text", name=sender))
-    if len(actions) == 1:
-        return click(find(page, "clickable", name="Reply" if reply else "Forward"))
-    if len(actions) == 2:
-        box = find(page, "textarea" if reply else "textbox")
-        return fill(box, quoted(page) if reply else said(page, r"email to (\S+?)\.?$")[0])
-    return click(find(page, "clickable", name="send-reply" if reply else "send-forward"))
-
-
-def _star(page: Page, sender: str) -> str:
-    trash = after(page, sender, "clickable")
-    return click(page.elements[page.elements.index(trash) + 1])
 
 
 def navigate_tree(page: Page, actions: tuple[str, ...]) -> str:
@@ -130,10 +106,14 @@ def order_food(page: Page, actions: tuple[str, ...]) -> str:
 
 def choose_date(page: Page, actions: tuple[str, ...]) -> str:
     """Open the calendar, leaf to the month, click the day."""
+    return _leaf_to_date(page, find(page, "textbox")) or submit(page)
+
+
+def _leaf_to_date(page: Page, box: Element) -> str | None:
+    """Return the next step to the goal's date in a box with a calendar; None where it is there."""
     month, day, year = (int(part) for part in said(page, r"(\d\d)/(\d\d)/(\d{4})"))
-    box = find(page, "textbox")
     if box.value == f"{month:02}/{day:02}/{year}":
-        return submit(page)
+        return None
     headings = [text for text in choose(page, "text") if re.fullmatch(r"\w+ \d{4}", text.name)]
     if not headings:
         return click(box)
@@ -142,6 +122,38 @@ def choose_date(page: Page, actions: tuple[str, ...]) -> str:
         return click(find(page, "link", name=str(day)))
     back = (shown.year, shown.month) > (year, month)
     return click(find(page, "link", name="Prev" if back else "Next"))
+
+
+def book_flight(page: Page, actions: tuple[str, ...]) -> str:
+    """Choose both airports among the suggestions, and the date; then the flight."""
+    if not choose(page, "button", name="Search"):
+        return _choose_flight(page)
+    cities = said(page, r"from: (.*) to: (.*) on \d")
+    for label, city in zip(("From:", "To:"), cities, strict=True):
+        box = find(page, "textbox", name=label)
+        offered = [
+            one
+            for one in choose(page, "clickable", "text")
+            if city in one.name and one.name.endswith(")")
+        ]
+        if box.value == city and offered:
+            return click(offered[0])
+        if not box.value:
+            return fill(box, city)
+        if city not in box.value or box.value == city:
+            return "noop()"
+    return _leaf_to_date(page, find(page, "textbox", name="datepicker")) or submit(page, "Search")
+
+
+def _choose_flight(page: Page) -> str:
+    durations = [text.name for text in choose(page, "text") if re.match(r"\d+h", text.name)]
+    buttons = [button for button in choose(page, "button") if button.name.startswith("Book")]
+    if "cheapest" in page.goal:
+        costs = [int(re.sub(r"\D", "", button.name)) for button in buttons]
+    else:
+        parts = [re.findall(r"\d+", duration) for duration in durations]
+        costs = [60 * int(hours) + int(minutes) for hours, minutes in parts]
+    return click(buttons[costs.index(min(costs))])
 
 
 def terminal(page: Page, actions: tuple[str, ...]) -> str:
@@ -158,6 +170,8 @@ def terminal(page: Page, actions: tuple[str, ...]) -> str:
 
 
 PAGES: dict[str, Solver] = {
+    "book-flight": book_flight,
+    "book-flight-nodelay": book_flight,
     "choose-date": choose_date,
     "choose-date-easy": choose_date,
     "choose-date-medium": choose_date,
@@ -165,13 +179,6 @@ PAGES: dict[str, Solver] = {
     "social-media-all": social_media_all,
     "social-media-some": social_media_all,
     "terminal": terminal,
-    "email-inbox": email_inbox,
-    "email-inbox-delete": email_inbox,
-    "email-inbox-forward": email_inbox,
-    "email-inbox-important": email_inbox,
-    "email-inbox-noscroll": email_inbox,
-    "email-inbox-reply": email_inbox,
-    "email-inbox-star-reply": email_inbox,
     "navigate-tree": navigate_tree,
     "order-food": order_food,
     "phone-book": phone_book,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from agentgym_si.envs.web.snapshot import Element, Page, quoted_words
 
 Solver = Callable[[Page, tuple[str, ...]], str]
 """Maps the page and the actions so far to the next action."""
+
+Recaller = Callable[[Sequence[Page], tuple[str, ...]], str]
+"""Maps the pages seen, the present one last, and the actions between them to the next action."""
 
 TYPED = ("textbox", "textarea")
 
@@ -47,6 +50,11 @@ def fill(element: Element, text: str) -> str:
 def drag(start: tuple[float, float], end: tuple[float, float]) -> str:
     """Return a drag with the mouse from point to point, to a tenth of a pixel."""
     return f"mouse_drag_and_drop({', '.join(f'{part:.1f}' for part in (*start, *end))})"
+
+
+def mouse_click(x: float, y: float) -> str:
+    """Return the click on a pixel."""
+    return f"mouse_click({x:g}, {y:g})"
 
 
 def place(element: Element) -> tuple[float, float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import re
 import select
 import socket
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from gymnasium.utils.env_checker import check_env
 
 import agentgym_si  # noqa: F401  (registers the environments)
 from agentgym_si.envs.miniwob import MiniWoBEnv
+from agentgym_si.envs.miniwob_tasks import FULL_REWARD
 from agentgym_si.envs.web.snapshot import read_page
 
 pytestmark = pytest.mark.browser
@@ -119,11 +122,80 @@ def test_time_passes_in_steps_not_in_seconds(env: MiniWoBEnv) -> None:
     assert env.step("click('2')")[1:3] == (1.0, True)
 
 
-def test_reward_is_for_the_full_raw_reward_alone(env: MiniWoBEnv) -> None:
-    start(env, "click-checkboxes-large", seed=1)
-    *_, info = env.step(f"click('{read_page(env._text).elements[-1].id}')")
-    _, reward, terminated, _, info = env._text, 0.0, True, False, info
-    assert info["raw_reward"] < 1.0 and reward == 0.0 and terminated
+@pytest.mark.parametrize(
+    ("task", "actions", "raw"),
+    [
+        ("find-greatest", ("click('1')", "click('4')"), 0.1),  # not the greatest of seed 0
+        ("circle-center", ("mouse_click(38, 124)", "click('3')"), 1 - math.hypot(1.5, 0.5) / 25),
+        ("find-midpoint", ("mouse_click(46, 94)", "click('4')"), 1 - math.hypot(1, 0.5) / 30),
+        ("bisect-angle", ("mouse_click(78, 70)", "click('7')"), None),
+        ("right-angle", ("mouse_click(60, 80)", "click('5')"), None),
+        ("draw-line", ("mouse_drag_and_drop(35, 80, 35, 98)", "click('3')"), 0.8 * 0.75 + 0.2),
+        ("hot-cold", ("mouse_click(60, 80)",), None),
+    ],
+)
+def test_a_part_of_the_raw_reward_stays_in_info(
+    env: MiniWoBEnv, task: str, actions: tuple[str, ...], raw: float | None
+) -> None:
+    start(env, task, seed=0)
+    for action in actions:
+        _, reward, terminated, _, info = env.step(action)
+    assert terminated and reward == 0.0
+    assert info["raw_reward"] < FULL_REWARD.get(task, 1.0)
+    assert raw is None or info["raw_reward"] == pytest.approx(raw)
+
+
+def test_the_best_pixel_of_a_task_between_pixels_is_its_full_reward(env: MiniWoBEnv) -> None:
+    for task in ("circle-center", "find-midpoint", "bisect-angle", "right-angle"):
+        for seed in range(3):
+            start(env, task, seed)
+            env.step(env.oracle())
+            _, reward, _, _, info = env.step(env.oracle())
+            assert reward == 1.0 and FULL_REWARD[task] <= info["raw_reward"] <= 1.0
+
+
+def test_noop_waits_as_long_as_it_says(env: MiniWoBEnv) -> None:
+    """simon-says lights a button 600 ms after its start, for 250 ms; the first look is at 500."""
+    start(env, "simon-says")
+    assert 'button "push"' in env.step("noop(200)")[0]
+    start(env, "simon-says")
+    assert 'button "push"' not in env.step("noop()")[0]
+
+
+def test_a_button_held_down_drags_and_is_let_go_by_the_next_episode(env: MiniWoBEnv) -> None:
+    start(env, "draw-line")
+    env.step("mouse_down(35, 70)")
+    assert " path " in env.step("mouse_move(35, 104)")[0]
+    start(env, "draw-line")
+    assert " path " not in env.step("mouse_move(60, 104)")[0]
+    env.step("mouse_down(35, 70)")
+    env.step("mouse_up(35, 71)")
+    drawn = env.step("mouse_move(35, 104)")[0]
+    assert "size=0x34" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("task", "pattern"),
+    [
+        (
+            "click-menu-2",
+            r"the item with the \[(disk|stop|play|seek-\w+|zoom\w+)\] icon",
+        ),
+        ("use-colorwheel-2", r"the following color \[#[0-9a-f]{6}\] with"),
+        ("click-color", r"Click on the \[[a-z]+\] colored box"),
+    ],
+)
+def test_a_picture_in_the_goal_is_told(env: MiniWoBEnv, task: str, pattern: str) -> None:
+    goals = [read_page(start(env, task, seed)).goal for seed in range(6)]
+    assert any(re.search(pattern, goal) for goal in goals), goals
+
+
+def test_a_path_on_a_canvas_is_told_by_its_corners(env: MiniWoBEnv) -> None:
+    corners = read_page(start(env, "count-sides", 0)).elements[0].looks["points"].split(";")
+    points = [tuple(int(part) for part in corner.split(",")) for corner in corners]
+    assert points[0] == points[-1] and len(set(points)) == 3
+    middle = (77, 102)  # of the canvas; the shape's corners are 35 pixels from it
+    assert all(math.dist(point, middle) == pytest.approx(35, abs=3) for point in points)
 
 
 def test_snapshot_and_restore_come_out_the_same(env: MiniWoBEnv) -> None:
