@@ -30,7 +30,7 @@ class TaskAudit:
     verdict: Literal["ok", "failed", "no oracle"]
     """`no oracle`: all else is right, but nobody knows whether the task can be solved."""
     reason: str
-    """What is wrong; empty where nothing is."""
+    """What is wrong, or why there is no oracle (the task's data `no_oracle`); empty otherwise."""
     oracle: float | None
     """Least return of the oracle over the seeds; None where it was not played."""
     noop: float | None
@@ -146,7 +146,7 @@ def _audit_task(env: TextEnv, task: str, seeds: int) -> TaskAudit:
     return TaskAudit(
         task=task,
         verdict="failed" if found.wrong else verdict,
-        reason="; ".join(found.wrong),
+        reason="; ".join(found.wrong) or str(env.all_tasks[task].data.get("no_oracle", "")),
         oracle=min(found.returns("oracle"), default=None),
         noop=max(found.returns("noop"), default=None),
         random=sum(chance) / len(chance) if chance else None,
