@@ -35,11 +35,12 @@ def serve(
         raise BadInput(f"expected --seed of 0 or more, got {seed}")
     env = SitesEnv(task)
     observation, _ = env.reset(seed=seed, options={"task": env.task_ids[0]})
-    assert env.problem is not None
-    with SitesServer(env.problem.world, port) as server:
+    assert env.episode is not None
+    problem = env.episode.problem
+    with SitesServer(problem.world, port) as server:
         if task is not None:
             _say(observation.split("\n", 1)[0])
-            _say(f"begin       {server.address(env.problem.start)}")
+            _say(f"begin       {server.address(problem.start)}")
         _say(f"serving     {server.address()}  (Ctrl-C ends it)")
         try:
             server.serve_forever()

@@ -7,7 +7,9 @@ import dataclasses
 import pytest
 
 from agentgym_si.audit import audit
-from agentgym_si.envs.sites.env import KINDS, STEPS, SitesEnv
+from agentgym_si.envs.sites.bank import KINDS, STEPS
+from agentgym_si.envs.sites.env import SitesEnv
+from agentgym_si.envs.sites.goals import Problem
 from agentgym_si.envs.sites.playing import compared, play
 from agentgym_si.envs.web.snapshot import read_page
 from agentgym_si.errors import BadInput, UnknownName
@@ -18,6 +20,12 @@ def started(task: str, seed: int = 0) -> SitesEnv:
     env = SitesEnv(task)
     env.reset(seed=seed)
     return env
+
+
+def problem_of(task: str) -> Problem:
+    episode = started(task).episode
+    assert episode is not None
+    return episode.problem
 
 
 def solve(env: SitesEnv) -> tuple[float, list[str]]:
@@ -78,8 +86,7 @@ def test_oracles_are_right_whatever_the_seed() -> None:
 def test_a_solution_changes_something_or_answers_or_leads_somewhere() -> None:
     """A goal that is reached by any action at all: the world is as wanted from the start."""
     for name in KINDS:
-        problem = started(f"{name}-0").problem
-        assert problem is not None
+        problem = problem_of(f"{name}-0")
         changed = compared(play(problem, problem.steps).world) != compared(problem.world)
         assert changed or problem.answered or problem.page not in ("", problem.start), name
         assert len(problem.steps) * 2 <= STEPS[KINDS[name].level], name
@@ -143,8 +150,8 @@ def test_what_cannot_be_done_has_to_be_found_out_and_said() -> None:
 def test_a_page_to_open_has_to_be_shown_with_nothing_changed() -> None:
     """Another page of the same site, or the right one after a purchase."""
     env = started("shop-open-product-0")
-    assert env.problem is not None
-    assert earn(env, f"goto('{env.problem.page}')") == 1.0
+    assert env.episode is not None
+    assert earn(env, f"goto('{env.episode.problem.page}')") == 1.0
     assert earn(env, "goto('http://shop.test/item/1?q=1')", "goto('http://shop.test/')") == 0.0
 
 
@@ -228,7 +235,6 @@ def test_changes_only_shows_what_is_new() -> None:
 
 def test_an_episode_is_one_value() -> None:
     """State beside the world, which no snapshot would hold."""
-    problem = started("shop-buy-0").problem
-    assert problem is not None
+    problem = problem_of("shop-buy-0")
     assert hash(problem.world) == hash(dataclasses.replace(problem.world))
     assert play(problem, problem.steps).world == play(problem, problem.steps).world

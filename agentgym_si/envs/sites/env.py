@@ -1,46 +1,32 @@
 """`agentgym_si/Sites-v0`: an internet of our own, and goals like those people have on the real one.
 
 The same sites are read by a text browser and by Chromium, and say the same: the text one is the
-default, as it needs nothing and is a thousand times as fast; `backend="browser"` has pixels too.
+default, as it needs nothing and takes a fraction of the time; `backend="browser"` has pixels too.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
 
-from agentgym_si.envs.base import Step
-from agentgym_si.envs.sites import (
-    goals_calendar,
-    goals_forum,
-    goals_mail,
-    goals_shop,
-    goals_travel,
-    goals_web,
-    goals_wiki,
-)
+from agentgym_si.envs.base import Step, TextEnv
+from agentgym_si.envs.sites.applications import Applications
+from agentgym_si.envs.sites.bank import KINDS, STEPS, bundled_tasks
+from agentgym_si.envs.sites.episode import Episode
 from agentgym_si.envs.sites.filling import draw_world
-from agentgym_si.envs.sites.goals import Kind, Problem
 from agentgym_si.envs.sites.guard import KNOWN, check
 from agentgym_si.envs.sites.html import document
 from agentgym_si.envs.sites.internet import SITES
-from agentgym_si.envs.sites.playing import (
-    Played,
-    Server,
-    cheats_of,
-    compared,
-    has_read,
-    play,
-    texts_of,
-)
+from agentgym_si.envs.sites.playing import cheats_of
 from agentgym_si.envs.sites.requests import Request
 from agentgym_si.envs.sites.textual import TextBrowser, View
-from agentgym_si.envs.tools.answers import tells
 from agentgym_si.envs.web.actions import Call
-from agentgym_si.envs.web.env import BrowserEnv, WebOptions
+from agentgym_si.envs.web.env import STEP_MILLISECONDS, BrowserEnv, WebOptions
+from agentgym_si.envs.web.requests import Answer
 from agentgym_si.envs.web.requests import Reply as WebReply
 from agentgym_si.envs.web.requests import Request as WebRequest
 from agentgym_si.envs.web.snapshot import Page, element_of, format_page, quoted_words
@@ -53,33 +39,14 @@ BACKENDS = ("text", "browser")
 FOR_TEXT = frozenset(("changes_only", "max_characters"))
 """Which of `WebOptions` the text back end takes."""
 
-KINDS: Mapping[str, Kind] = {
-    kind.name: kind
-    for module in (
-        goals_shop,
-        goals_forum,
-        goals_wiki,
-        goals_mail,
-        goals_calendar,
-        goals_web,
-        goals_travel,
-    )
-    for kind in module.KINDS
-}
-"""Every sort of goal by its name."""
-
-HELD_OUT_SITE = "travel"
-"""No goal on this site is ever trained on."""
-
-TASKS = (4, 2)
-"""Tasks of each kind: so many to train on, and so many in words never trained on."""
-
-RESTART = -1
-"""The place of an oracle that has to begin again."""
-
-STEPS = (6, 10, 16, 25)
-"""Steps after which a task of each level is truncated."""
-
+APPLICATION = (
+    'You act on a web application. Each line is an element: [id] role "name", then value and '
+    "state. Answer with exactly one action: click('3'), dblclick('3'), hover('3'), "
+    "fill('3', 'text'), press('3', 'Enter'), select_option('3', 'Blue'), drag_and_drop('3', '4'), "
+    "scroll(0, 100), go_back(), noop(). When the goal is reached, send_msg_to_user('done'); if it "
+    "cannot be, report_infeasible('reason')."
+)
+"""What a policy is told on sites that users bring."""
 
 LOADED = (
     "(document.readyState === 'complete' ? Promise.resolve() : new Promise("
@@ -87,9 +54,6 @@ LOADED = (
     ".then(() => __agentgym.{})"
 )
 """Asks a page that a click may have led to something, once all of it is there."""
-
-MOST_WORDS = 12
-"""Words beside the answer that a message may have: more is a page read aloud."""
 
 
 class SitesEnv(BrowserEnv):
@@ -106,13 +70,13 @@ class SitesEnv(BrowserEnv):
             never trained on); `test-site` (a site never trained on).
         max_steps: see `TextEnv`; None for 6, 10, 16 or 25 by the kind's level.
         render_mode: see `TextEnv`; "rgb_array" with the browser only.
-        backend: "text" or "browser".
+        backend: "text" or "browser"; None for "text", and "browser" with `sites`.
+        sites: a folder of applications of one's own, see `applications`; their tasks are then all.
         web: see `WebOptions`; "text" takes `changes_only` and `max_characters`.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 2}  # noqa: RUF012
     viewport = {"width": 800, "height": 600}  # noqa: RUF012
-
     instructions = (
         'You browse the web to reach a goal. Each line is an element: [id] role "name", then '
         f"value and state. Answer with exactly one action: {KNOWN}, with values such as "
@@ -135,81 +99,82 @@ class SitesEnv(BrowserEnv):
         split: str | None = None,
         max_steps: int | None = None,
         render_mode: str | None = None,
-        backend: str = "text",
+        backend: str | None = None,
+        sites: str | Path | None = None,
         **web: Unpack[WebOptions],
     ) -> None:
         """Choose the tasks; raises UnknownName and BadInput."""
-        if backend not in BACKENDS:
-            raise UnknownName("backend", backend, BACKENDS, where="SitesEnv")
-        self.backend = backend
+        self._applications = None if sites is None else Applications(sites)
+        self.backend = backend or ("text" if sites is None else "browser")
         """What reads the sites: "text" or "browser"."""
-        if backend == "browser":
+        if self.backend not in BACKENDS:
+            raise UnknownName("backend", self.backend, BACKENDS, where="SitesEnv")
+        if self.backend == "browser":
             self.metadata = BrowserEnv.metadata
-        elif set(web) - FOR_TEXT:
-            option = sorted(set(web) - FOR_TEXT)[0]
+        elif sites is not None or set(web) - FOR_TEXT:
+            option = "sites" if sites is not None else sorted(set(web) - FOR_TEXT)[0]
             raise BadInput(f"expected backend='browser' with {option}, got backend='text'")
         super().__init__(task, split=split, max_steps=max_steps, render_mode=render_mode, **web)
-        self.problem: Problem | None = None
-        """The running episode's problem."""
+        if sites is not None:
+            self.instructions = APPLICATION
+        self.episode: Episode | None = None
+        """The running episode of a goal on our own sites."""
         self._goal = ""
-        self._solution: Played | None = None
-        self._server: Server | None = None
         self._browser: TextBrowser | None = None
         self._seen = View("", ())
-        self._read: set[str] = set()
-        self._place: int | None = 0
-        """Steps of the solution that are done; RESTART, or None once it is out of reach."""
 
     # What the environment tells -----------------------------------------------------------
 
     def tasks(self) -> Sequence[Task]:
-        """Return the tasks of all kinds."""
-        return [
-            Task(
-                id=f"{kind.name}-{number}",
-                goal=wording,
-                data={"kind": kind.name, "level": kind.level, "site": kind.site},
-                split=split,
-            )
-            for kind in KINDS.values()
-            for number, (split, wording) in enumerate(_numbered(kind))
-        ]
+        """Return the tasks of all kinds, or of the user's applications."""
+        return bundled_tasks() if self._applications is None else self._applications.tasks
 
     def step_limit(self, task: Task) -> int:
         """Return the limit of the task's level."""
-        return STEPS[task.data["level"]]
+        return STEPS[task.data["level"]] if self._applications is None else self.default_max_steps
 
     def start(self, task: Task, rng: np.random.Generator) -> str:
         """Draw the world and the goal; return the first page."""
+        if self._applications is not None:
+            self._goal, url = task.goal, self._applications.begin(task)
+            return self._open(url, self._applications.answer, self._applications.hosts)
         rng = np.random.default_rng([zlib.crc32(task.id.encode()), int(rng.integers(2**63))])
-        self.problem = problem = KINDS[task.data["kind"]].draw(draw_world(rng), rng)
+        problem = KINDS[task.data["kind"]].draw(draw_world(rng), rng)
         self._goal = task.goal.format(**problem.fields)
-        self._solution = play(problem, problem.steps)
-        self._server = Server(problem.world)
-        self._read, self._place = set(), 0
-        if self.backend == "text":
-            self._browser = TextBrowser(self._server, problem.start)
-            return self._show(self._browser.read())
-        hosts = tuple(SITES)
-        state = self.open_page(problem.start, self._answer, self._reading(), hosts=hosts)
-        return self._show(self._view_of(state))
+        self.episode = Episode(problem, self._goal)
+        if self.backend == "browser":
+            return self._open(problem.start, self._answer, tuple(SITES))
+        self._browser = TextBrowser(self.episode.server, problem.start)
+        return self._show(self._browser.read())
 
     # What the agent does ------------------------------------------------------------------
 
     def act(self, action: str) -> Step:
-        """Carry an action out and judge; raises ActionError."""
-        assert self.problem is not None
-        call, before = self.parse(action), self._seen
+        """Carry an action out and judge; raises ActionError and EnvFailure."""
+        call = self.parse(action)
+        if self._applications is not None:
+            return self._act_application(self._applications, call)
+        assert self.episode is not None
+        episode, before = self.episode, self._seen
         if call.name == "send_msg_to_user":
-            self._follow(action, before)
-            return self._shown, float(self._is_told(call.arguments[0])), True
+            episode.follow(action, moved=False)
+            return self._shown, float(episode.is_told(call.arguments[0])), True
         if call.name == "report_infeasible":
-            self._follow(action, before)
-            return self._shown, float(self.problem.infeasible and self._is_right()), True
+            episode.follow(action, moved=False)
+            return self._shown, float(episode.is_infeasible()), True
         observation = self._show(self._perform(check(call, before, SITES)))
-        self._follow(action, before)
-        solved = not self.problem.answered and self._is_right()
+        episode.follow(action, moved=self._seen != before)
+        solved = episode.is_done()
         return observation, float(solved), solved
+
+    def _act_application(self, applications: Applications, call: Call) -> Step:
+        if call.name == "report_infeasible":
+            return self._shown, 0.0, True
+        if call.name == "send_msg_to_user":
+            return self._shown, float(applications.solved(self.current_task)), True
+        if call.name == "goto":
+            applications.check_address(call.arguments[0])
+        return self._show(self._perform(call)), 0.0, False
 
     def _perform(self, call: Call) -> View:
         """Carry a checked action out; return what is seen after, or raise ActionError."""
@@ -217,13 +182,19 @@ class SitesEnv(BrowserEnv):
             assert self._browser is not None
             self._browser.perform(call)
             return self._browser.read()
-        state = self.play(call, LOADED.format(f"step(0, false, {self._look})"), self._reading())
+        clock = 0 if self._applications is None else STEP_MILLISECONDS
+        step = LOADED.format(f"step({clock}, false, {self._look})")
+        state = self.play(call, step, LOADED.format(f"read({self._look})"))
         if state["error"] is not None:
             raise state["error"]
         return self._view_of(state)
 
-    def _reading(self) -> str:
-        return LOADED.format(f"read({self._look})")
+    def _open(self, url: str, answer: Answer, hosts: Sequence[str]) -> str:
+        """Begin in the browser; return the first page."""
+        read = LOADED.format(f"read({self._look})")
+        return self._show(
+            self._view_of(self.open_page(url, answer, read, hosts=hosts, seed=self._seed))
+        )
 
     def _view_of(self, state: Mapping[str, Any]) -> View:
         assert self._session is not None
@@ -232,11 +203,11 @@ class SitesEnv(BrowserEnv):
 
     def _answer(self, request: WebRequest) -> WebReply | None:
         """Give the browser what the sites answer; nothing for what is on none of them."""
-        assert self._server is not None
+        assert self.episode is not None
         asked = Request(request.method, request.url, request.body)
         if asked.host not in SITES:
             return None
-        reply = self._server(asked)
+        reply = self.episode.server(asked)
         if reply.body is None:
             return WebReply(status=reply.status, headers={"location": reply.location})
         return WebReply(document(reply), status=reply.status)
@@ -245,7 +216,8 @@ class SitesEnv(BrowserEnv):
         """Take over what is seen now; return what a policy is shown of it."""
         before = self._page if self._actions else None
         self._seen = view
-        self._read |= set(texts_of(view))
+        if self.episode is not None:
+            self.episode.look(view)
         notes = [f"url: {view.url}"]
         if view.tabs > 1:
             notes.insert(0, f"tabs: {view.tabs}, you see tab {view.tab}")
@@ -254,20 +226,6 @@ class SitesEnv(BrowserEnv):
         self._shown = show(self._page, self.view, before)
         return self._shown
 
-    def _is_right(self) -> bool:
-        """Say whether the world, the page and what was read are as they have to be."""
-        assert self.problem is not None and self._server is not None and self._solution is not None
-        shown = self.problem.page in ("", self._seen.url)
-        right = compared(self._server.world) == compared(self._solution.world)
-        return shown and right and has_read(self.problem, frozenset(self._read))
-
-    def _is_told(self, said: str) -> bool:
-        assert self.problem is not None
-        problem = self.problem
-        short = len(said.split()) <= MOST_WORDS + len(" ".join(problem.says).split())
-        told = short and tells(said, problem.says, problem.unsaid, self._goal)
-        return bool(problem.says) and told and self._is_right()
-
     # Known ways ---------------------------------------------------------------------------
 
     def oracle(self) -> str:
@@ -275,9 +233,16 @@ class SitesEnv(BrowserEnv):
 
         NotImplementedError once the world was changed in another way.
         """
-        if self._solution is None or self._place in (None, len(self._solution.actions)):
+        if self._applications is not None:
+            return TextEnv.oracle(self)
+        action = None if self.episode is None else self.episode.oracle()
+        if action is None:
             raise NotImplementedError("SitesEnv has no oracle for this state")
-        return self._restart() if self._place == RESTART else self._solution.actions[self._place]
+        return action
+
+    def has_oracle(self, task_id: str) -> bool:
+        """Say whether a solution is known: of an application's task only if it brings one."""
+        return self._applications is None or bool(self.all_tasks[task_id].solution)
 
     def candidates(self) -> Sequence[str]:
         """Return what can be clicked, filled from the goal, chosen, and said of what is read."""
@@ -297,42 +262,12 @@ class SitesEnv(BrowserEnv):
         return [*actions, "go_back()", "report_infeasible('')", self.noop]
 
     def cheats(self) -> Sequence[Sequence[str]]:
-        """Return plays that must earn nothing; see `playing`."""
-        return () if self.problem is None else cheats_of(self.problem, self._goal)
+        """Return plays that must earn nothing."""
+        if self._applications is not None:
+            return self._applications.cheats()
+        return () if self.episode is None else cheats_of(self.episode.problem, self._goal)
 
     def step_info(self) -> Mapping[str, Any]:
         """Return where the browser is, and how many steps of the solution are done."""
-        return {**super().step_info(), "url": self._seen.url, "followed": self._place}
-
-    def _follow(self, action: str, before: View) -> None:
-        """Keep track of the place in the solution; who reads elsewhere begins it again."""
-        assert self.problem is not None and self._solution is not None
-        assert self._server is not None
-        steps, untouched = self._solution.actions, self._server.world == self.problem.world
-        if self._place is None:
-            return
-        if self._place == RESTART:
-            if action == self._restart() and untouched:
-                self._place = 0
-            elif not untouched:
-                self._place = None
-        elif self._place < len(steps) and action == steps[self._place]:
-            self._place += 1
-        elif self._seen != before:
-            self._place = RESTART if untouched else None
-
-    def _restart(self) -> str:
-        assert self.problem is not None
-        return f"goto({self.problem.start!r})"
-
-
-def _numbered(kind: Kind) -> list[tuple[str, str]]:
-    """Return split and wording of each of a kind's tasks."""
-    train, test = TASKS
-    if kind.held_out or kind.site == HELD_OUT_SITE:
-        split = "test-site" if kind.site == HELD_OUT_SITE else "test-kind"
-        wordings = kind.train + kind.test
-        return [(split, wordings[number % len(wordings)]) for number in range(train + test)]
-    return [("train", kind.train[number % len(kind.train)]) for number in range(train)] + [
-        ("test", kind.test[number % len(kind.test)]) for number in range(test)
-    ]
+        told = {**super().step_info(), "url": self._seen.url}
+        return told if self.episode is None else {**told, "followed": self.episode.place}
