@@ -191,6 +191,8 @@ class SitesEnv(BrowserEnv):
 
     def _open(self, url: str, answer: Answer, hosts: Sequence[str]) -> str:
         """Begin in the browser; return the first page."""
+        if self._session is not None and len(self._session.gate.origins()) > 1:
+            self.close()  # a page can only empty its own origin's session storage
         read = LOADED.format(f"read({self._look})")
         return self._show(
             self._view_of(self.open_page(url, answer, read, hosts=hosts, seed=self._seed))
