@@ -26,6 +26,7 @@ from agentgym_si.envs.sites.requests import Request
 from agentgym_si.envs.sites.textual import TextBrowser, View
 from agentgym_si.envs.web.actions import Call
 from agentgym_si.envs.web.env import STEP_MILLISECONDS, BrowserEnv, WebOptions
+from agentgym_si.envs.web.pages import STILL
 from agentgym_si.envs.web.requests import Answer
 from agentgym_si.envs.web.requests import Reply as WebReply
 from agentgym_si.envs.web.requests import Request as WebRequest
@@ -212,7 +213,7 @@ class SitesEnv(BrowserEnv):
         reply = self.episode.server(asked)
         if reply.body is None:
             return WebReply(status=reply.status, headers={"location": reply.location})
-        return WebReply(document(reply), status=reply.status)
+        return WebReply(document(reply, style=STILL), status=reply.status)
 
     def _show(self, view: View) -> str:
         """Take over what is seen now; return what a policy is shown of it."""

@@ -15,15 +15,18 @@ URLS = ("href", "action")
 """Attributes that hold a URL."""
 
 
-def document(reply: Reply, place: Callable[[str], str] = str) -> str:
-    """Return a page as HTML; `place` says where a URL of the page is to be found."""
+def document(reply: Reply, place: Callable[[str], str] = str, style: str = "") -> str:
+    """Return a page as HTML; `place` says where a URL of the page is to be found.
+
+    `style` is a style element of the caller's own, after the sites' own.
+    """
     assert reply.body is not None
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="data:,">'
         f"<title>{escape(reply.title)}</title>"
-        f"<style>:root{{--accent:{reply.colour}}}{_style()}</style></head>"
+        f"<style>:root{{--accent:{reply.colour}}}{_style()}</style>{style}</head>"
         f"{_html(reply.body, place)}</html>"
     )
 

@@ -97,7 +97,7 @@ def _products(products: Iterable[Product]) -> Content:
 
 def _offer(product: Product) -> str:
     sold = "" if product.stock else ", sold out"
-    return f"{product.price} euro, {product.stars} stars{sold}"
+    return f"{product.price} euro, {product.stars} of 5 stars{sold}"
 
 
 def _item(world: World, fields: Fields, key: str) -> Page:
@@ -107,7 +107,7 @@ def _item(world: World, fields: Fields, key: str) -> Page:
     told = facts(
         [
             ("Price", f"{product.price} euro"),
-            ("Rating", f"{product.stars} stars"),
+            ("Rating", f"{product.stars} of 5 stars"),
             ("In stock", product.stock),
         ]
     )
