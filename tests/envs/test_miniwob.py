@@ -59,6 +59,7 @@ def play(env: MiniWoBEnv, task: str, seed: int, steps: int = 4) -> list[object]:
     for _ in range(steps):
         legal = env.candidates()
         result = env.step(legal[int(rng.integers(len(legal)))])
+        assert "failure" not in result[4]
         results.append(result)
         if result[2] or result[3]:
             break

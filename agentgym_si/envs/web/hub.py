@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-Work = Callable[[], Coroutine[Any, Any, None]]
+Work = Callable[[], Coroutine[Any, Any, Any]]
 """Something to be done on the hub's loop."""
 
 GRACE_SECONDS = 5.0
@@ -44,6 +44,9 @@ GRACE_SECONDS = 5.0
 
 MAX_FAILURES = 3
 """Failed calls in a row after which a browser that still runs is replaced."""
+
+FRAME_SECONDS = 5.0
+"""How long a page may take to draw a frame before its script is stopped."""
 
 MEMORY_MIB = 4096
 """What a browser may hold, all its processes together; above it, it is replaced."""
@@ -266,7 +269,15 @@ class Hub:
     async def _draw(self, line: CDPSession, screenshot: bool) -> str:
         options = {"screenshot": {"format": "png", "optimizeForSpeed": True}} if screenshot else {}
         async with self._drawing:
-            answer = await line.send("HeadlessExperimental.beginFrame", options)
+            drawing = asyncio.ensure_future(line.send("HeadlessExperimental.beginFrame", options))
+            await asyncio.wait((drawing,), timeout=FRAME_SECONDS)
+            if not drawing.done():  # its script never ends, and holds up every other page
+                await line.send("Runtime.terminateExecution")
+                await asyncio.wait((drawing,), timeout=GRACE_SECONDS)
+            if not drawing.done():
+                self.broken = True
+                raise EnvFailure("browser_died", "a page could not be drawn")
+            answer = drawing.result()
         return str(answer.get("screenshotData", ""))
 
     async def _watch_memory(self) -> None:

@@ -50,6 +50,14 @@ class _Hands:
         self._session.pointer = (x, y)
         await self._session.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **more})
 
+    async def _move(self, x: float, y: float, **more: Any) -> None:
+        """Move the pointer: the page hears of it with its next frame."""
+        moving = asyncio.ensure_future(self._mouse("mouseMoved", x, y, **more))
+        try:
+            await self._session.draw_until(moving)
+        finally:
+            moving.cancel()
+
     async def _press_at(
         self, x: float, y: float, button: str, modifiers: tuple[str, ...] = (), count: int = 1
     ) -> None:
@@ -71,7 +79,7 @@ class _Hands:
         await self._press_at(*await self._spot(bid), button, modifiers, count=2)
 
     async def hover(self, bid: int) -> None:
-        await self._mouse("mouseMoved", *await self._spot(bid, enabled=False))
+        await self._move(*await self._spot(bid, enabled=False))
 
     async def fill(self, bid: int, value: str) -> None:
         await self._spot(bid)
@@ -129,17 +137,17 @@ class _Hands:
         self, from_x: float, from_y: float, to_x: float, to_y: float
     ) -> None:
         held = {"button": "left", "buttons": 1}
-        await self._mouse("mouseMoved", from_x, from_y)
+        await self._move(from_x, from_y)
         await self._mouse("mousePressed", from_x, from_y, button="left", clickCount=1)
         for nth in range(1, DRAG_MOVES + 1):
             part = nth / DRAG_MOVES
             x, y = from_x + part * (to_x - from_x), from_y + part * (to_y - from_y)
-            await self._mouse("mouseMoved", x, y, **held)
+            await self._move(x, y, **held)
         await self._mouse("mouseReleased", to_x, to_y, button="left", clickCount=1)
 
     async def mouse_move(self, x: float, y: float) -> None:
         held = self._session.held
-        await self._mouse("mouseMoved", x, y, button=held, buttons=_BUTTON_BITS[held])
+        await self._move(x, y, button=held, buttons=_BUTTON_BITS[held])
 
     async def mouse_down(self, x: float, y: float, button: str) -> None:
         await self.mouse_move(x, y)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentgym_si.envs.web.cassette import Cassette
 from agentgym_si.envs.web.hub import Hub
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         Page,
         ViewportSize,
     )
+
+T = TypeVar("T")
 
 EPOCH_MILLISECONDS = 1_704_103_200_000
 """Every episode begins at 2024-01-01 10:00 UTC."""
@@ -43,8 +45,8 @@ LOAD_SECONDS = 10.0
 MAX_HOPS = 10
 """Pages that may follow each other by themselves after one action."""
 
-PATIENCE_SECONDS = 0.004
-"""How long an answer may take before a frame is drawn: the page may be waiting for one."""
+FRAME_PAUSE_SECONDS = 0.002
+"""Between two frames that are drawn until something has happened."""
 
 _AWAY = {"type": "mouseMoved", "x": -1, "y": -1}
 _LET_GO = {"type": "mouseReleased", "x": -1, "y": -1, "clickCount": 1}
@@ -263,25 +265,24 @@ class Session:
     async def send(
         self, method: str, parameters: dict[str, Any], tab: int | None = None
     ) -> dict[str, Any]:
-        """Send a command to a tab; raises EnvFailure where its process dies over it.
-
-        Frames are drawn while it takes its time, where it is we who draw.
-        """
-        there = self.tabs[self.active if tab is None else tab]
-        sending = asyncio.ensure_future(there.line.send(method, parameters))
-        patience = PATIENCE_SECONDS if there.drawn else None
+        """Send a command to a tab; raises EnvFailure where its process dies over it."""
+        line = self.tabs[self.active if tab is None else tab].line
+        sending = asyncio.ensure_future(line.send(method, parameters))
         try:
-            while not sending.done():
-                await asyncio.wait(
-                    (sending, self._crashed), timeout=patience, return_when=asyncio.FIRST_COMPLETED
-                )
-                if self._crashed.done() and not sending.done():
-                    raise EnvFailure("page_crashed", "the page's process died")
-                if not sending.done():
-                    await self._hub.draw(there.line)
+            await asyncio.wait((sending, self._crashed), return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                raise EnvFailure("page_crashed", "the page's process died")
             return sending.result()
         finally:
             sending.cancel()
+
+    async def draw_until(self, work: asyncio.Future[T]) -> T:
+        """Draw frames of the active tab until `work` is done, where it is we who draw."""
+        tab = self.tabs[self.active]
+        while tab.drawn and not work.done():
+            await self._hub.draw(tab.line)
+            await asyncio.wait((work,), timeout=FRAME_PAUSE_SECONDS)
+        return await work
 
     # Inside -------------------------------------------------------------------------------
 
@@ -295,7 +296,6 @@ class Session:
             await self.send("Input.dispatchMouseEvent", {**_LET_GO, "button": self.held})
             self.held = "none"
         chores: list[Coroutine[Any, Any, Any]] = [
-            self.send("Input.dispatchMouseEvent", _AWAY),
             self._forget_cookies(),
         ]
         for origin in self.gate.origins():
@@ -303,7 +303,8 @@ class Session:
             chores.append(self.send("Storage.clearDataForOrigin", stored))
             session_storage = {"securityOrigin": origin, "isLocalStorage": False}
             chores.append(self.send("DOMStorage.clear", {"storageId": session_storage}))
-        await asyncio.gather(*chores)
+        leaving = asyncio.ensure_future(self.send("Input.dispatchMouseEvent", _AWAY))
+        await asyncio.gather(self.draw_until(leaving), *chores)
 
     async def _forget_cookies(self) -> None:
         set_by_script = await self.evaluate("window.name = '', document.cookie !== ''")
@@ -320,16 +321,16 @@ class Session:
         self._seeding = answer["identifier"]
 
     async def _arrive(self, tab: Tab) -> None:
-        """Wait until the tab's next page has loaded, drawing frames meanwhile."""
-        deadline = asyncio.get_running_loop().time() + LOAD_SECONDS
-        while not tab.loaded.is_set() and not self._crashed.done():
-            if asyncio.get_running_loop().time() > deadline:
-                return
-            try:
-                await asyncio.wait_for(tab.loaded.wait(), PATIENCE_SECONDS * 5)
-            except TimeoutError:
-                if tab.drawn:
-                    await self._hub.draw(tab.line)
+        """Wait until the tab's next page has loaded, or was refused."""
+        waiting = asyncio.ensure_future(tab.loaded.wait())
+        try:
+            await asyncio.wait(
+                (waiting, self._crashed),
+                timeout=LOAD_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            waiting.cancel()
         tab.loaded.clear()
 
     def _mark_refused(self, page: Page) -> None:
@@ -349,7 +350,16 @@ class Session:
         line = await page.context.new_cdp_session(page)
         tab = Tab(page, line, drawn=self._hub.owns_frames and not self.tabs)
         line.on("Page.loadEventFired", lambda _: tab.loaded.set())
-        await line.send("Page.enable")
+
+        def draw_when_asked(_: Any) -> None:
+            self._hub.background(self._hub.draw(line))
+
+        line.on("Runtime.bindingCalled", draw_when_asked)
+        chores = [line.send("Page.enable")]
+        if tab.drawn:  # a page that waits for a frame asks for it
+            chores.append(line.send("Runtime.enable"))
+            chores.append(line.send("Runtime.addBinding", {"name": "__agentgymFrame"}))
+        await asyncio.gather(*chores)
         self.tabs.append(tab)
 
     def _adopt_popup(self, page: Page) -> None:

@@ -81,7 +81,11 @@ const advance = async (milliseconds) => {
   now = end;
 };
 const frames = (count) => new Promise((resolve) => {
-  const wait = (left) => (left ? nativeFrame(() => wait(left - 1)) : resolve());
+  const wait = (left) => {
+    if (!left) return resolve();
+    nativeFrame(() => wait(left - 1));
+    globalThis.top.__agentgymFrame?.("");  // where nobody draws but us
+  };
   wait(count);
 });
 
