@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("httpx2")
 
-from agentgym_si.errors import BadInput, EnvFailure, MissingCapability
+from agentgym_si.errors import BadInput, EnvFailure, MissingCapability, MissingDependency
 from agentgym_si.policies.base import History
 from agentgym_si.policies.hf import TransformersPolicy
 from agentgym_si.policies.language import require
@@ -250,6 +251,12 @@ def test_calls_that_a_server_has_parsed_are_written_out(connect: Any, faults: An
     (action,) = policy.act(HISTORIES[:1])[0]
     expected = '<tool_call>{"name": "find", "arguments": {"item": "pea"}}</tool_call>'
     assert action.text == expected
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
+def test_an_engine_that_is_not_installed_is_told_with_its_command() -> None:
+    with pytest.raises(MissingDependency, match=r"pip install 'agentgym-si\[vllm\]'"):
+        load_policy("vllm:some/model")
 
 
 def test_specs_are_read() -> None:
