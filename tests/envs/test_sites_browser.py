@@ -25,6 +25,7 @@ BESIDE = (
     "go_back()",
     "go_forward()",
     "go_home()",
+    "scroll(0, 200)",
     "goto('http://shop.test/checkout')",
     "goto('http://find.test/search?q=a+b')",
 )

@@ -18,6 +18,8 @@ from agentgym_si.errors import ActionError
 MOST_TYPED = 400
 """Characters that are put into a box in one action."""
 
+MOST_URL = 500
+
 _URL = re.compile(
     r"(?:http://)?(?P<host>[a-z0-9.-]{1,60})"
     r"(?P<path>(?:/[A-Za-z0-9_-]*)*)"
@@ -36,7 +38,7 @@ def check(call: Call, view: View, hosts: Collection[str]) -> Call:
 def clean_url(url: str, hosts: Collection[str]) -> str:
     """Return a URL as a browser would show it; raises ActionError where it leads off the sites."""
     match = _URL.fullmatch(url.strip())
-    if match is None or match["host"] not in hosts:
+    if match is None or match["host"] not in hosts or len(url) > MOST_URL:
         raise ActionError(
             f"blocked url {url[:80]!r}; expected one such as 'http://{min(hosts)}/', at one of "
             f"{', '.join(sorted(hosts))}"
