@@ -27,9 +27,6 @@ from agentgym_si.types import Task
 
 SITE = "http://miniwob.test/"
 
-LONGEST_WAIT = 10_000
-"""Milliseconds of the page's clock that one noop can wait."""
-
 AREA = (210, 160)
 """Height and width of the part of the window that a task is drawn in."""
 
@@ -70,8 +67,7 @@ class MiniWoBEnv(BrowserEnv):
         call = self.parse(action)
         if call.name == "report_infeasible":
             return self._shown, 0.0, True
-        waited = min(call.arguments[0], LONGEST_WAIT) if call.name == "noop" else 0
-        step = f"__miniwob.step({waited or STEP_MILLISECONDS}, {self._look})"
+        step = f"__miniwob.step({self.waited(call) or STEP_MILLISECONDS}, {self._look})"
         state = self.play(call, step, f"__miniwob.read({self._look})")
         observation = self._take(state)
         if state["error"] is not None:

@@ -20,7 +20,7 @@ import agentgym_si  # noqa: F401  (registers the environments)
 from agentgym_si.envs.miniwob import MiniWoBEnv
 from agentgym_si.envs.web.browsers import find_browser
 from agentgym_si.envs.web.hub import close_hubs, hub_for
-from agentgym_si.errors import EnvFailure, MissingDependency
+from agentgym_si.errors import MissingDependency
 
 pytestmark = pytest.mark.browser
 

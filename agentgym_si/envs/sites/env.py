@@ -49,13 +49,6 @@ APPLICATION = (
 )
 """What a policy is told on sites that users bring."""
 
-LOADED = (
-    "(document.readyState === 'complete' ? Promise.resolve() : new Promise("
-    "(loaded) => addEventListener('load', loaded, {{once: true}})))"
-    ".then(() => __agentgym.{})"
-)
-"""Asks a page that a click may have led to something, once all of it is there."""
-
 
 class SitesEnv(BrowserEnv):
     """Browse a small internet: find, compare, buy, book, post, write, answer, or say it cannot be.
@@ -184,17 +177,15 @@ class SitesEnv(BrowserEnv):
             self._browser.perform(call)
             return self._browser.read()
         clock = 0 if self._applications is None else STEP_MILLISECONDS
-        step = LOADED.format(f"step({clock}, false, {self._look})")
-        state = self.play(call, step, LOADED.format(f"read({self._look})"))
+        step = f"__agentgym.step({clock}, false, {self._look})"
+        state = self.play(call, step, f"__agentgym.read({self._look})")
         if state["error"] is not None:
             raise state["error"]
         return self._view_of(state)
 
     def _open(self, url: str, answer: Answer, hosts: Sequence[str]) -> str:
         """Begin in the browser; return the first page."""
-        if self._session is not None and len(self._session.gate.origins()) > 1:
-            self.close()  # a page can only empty its own origin's session storage
-        read = LOADED.format(f"read({self._look})")
+        read = f"__agentgym.read({self._look})"
         return self._show(
             self._view_of(self.open_page(url, answer, read, hosts=hosts, seed=self._seed))
         )

@@ -20,7 +20,8 @@ PAGE = 0.8
 INFEASIBLE = frozenset({"n/a", "na", "infeasible", "impossible"})
 """Answers that say that there is none."""
 
-_JSON = re.compile(r"\s*(```(json)?\s*)?[{\[]")
+_JSON = re.compile(r"\s*[{\[]")
+_FENCED_JSON = re.compile(r"\s*```(?:json)?\s*([{\[].*[}\]])\s*```\s*", re.DOTALL)
 _ARGUMENT = r"\s*\[((?:[^\[\]]|\[[^\[\]]*\])*)\]"
 _BRACKETS = re.compile(
     r"(?:^|[`>:]\s*|\b(?:is|do|action)\s+)"
@@ -34,6 +35,7 @@ _SENTENCE = re.compile(
     r"(click|type|scroll|wait|goback|google|restart|answer)\b\s*(.*)",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
+_ACTION_LINE = re.compile(r"^\s*action\s*:(.*)", re.IGNORECASE | re.MULTILINE)
 _ID = r"\[?\s*(\d{1,9}|window)\s*\]?"
 _TARGET = re.compile(rf"{_ID}\s*;?\s*(.*)", re.IGNORECASE | re.DOTALL)
 
@@ -48,15 +50,28 @@ def parse_action(text: str, page_height: float = 214.0) -> Call:
     """
     if len(text) > MAX_CHARACTERS:
         raise ActionError(f"expected at most {MAX_CHARACTERS} characters, got {len(text)}")
+    fenced = _FENCED_JSON.fullmatch(text)
+    if fenced is not None:
+        text = fenced[1]
     if OPENING in text or _JSON.match(text):
         return _tool_call(text)
     sentence = _SENTENCE.search(text)
-    if sentence is not None and "(" not in sentence[0].split("\n")[0]:
-        return _sentence(sentence, page_height)
     brackets = list(_BRACKETS.finditer(text))
+    if sentence is not None and "(" not in sentence[0].split("\n")[0]:
+        _refuse_several(sentence)
+        if sentence.start(1) not in [match.start(1) for match in brackets]:
+            return _sentence(sentence, page_height)
     if brackets and not _calls(text):
         return _bracketed(brackets, page_height)
     return parse(text)
+
+
+def _refuse_several(sentence: re.Match[str]) -> None:
+    """Raise ActionError where a text has other lines that begin with `Action:`, too."""
+    lines = _ACTION_LINE.findall(sentence[0])
+    actions = sorted({" ".join(line.lower().split()) for line in lines})
+    if len(actions) > 1:
+        raise ActionError(f"expected one action, got {' and '.join(actions)[:200]}")
 
 
 def _calls(text: str) -> bool:
@@ -73,7 +88,7 @@ def _tool_call(text: str) -> Call:
 
 
 def _bracketed(found: list[re.Match[str]], height: float) -> Call:
-    different = {match[0].strip(" `.\n"): match for match in found}
+    different = {f"{match[1].lower()}{match[2].rstrip()}": match for match in found}
     if len(different) > 1:
         raise ActionError(f"expected one action, got {' and '.join(sorted(different))[:200]}")
     match = found[0]
@@ -95,6 +110,8 @@ def _sentence(match: re.Match[str], height: float) -> Call:
     if verb == "click":
         return bind("click", {"bid": number})
     if verb == "type":
+        if not target[2].strip():
+            raise ActionError(f"expected 'Type [{number}]; text', got no text")
         return bind("type", {"bid": number, "value": more, "enter": True})
     name, values = _scroll([more], height)
     return bind(name, values)

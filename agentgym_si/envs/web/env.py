@@ -39,6 +39,9 @@ T = TypeVar("T")
 STEP_MILLISECONDS = 500
 """What a page's clock moves on in a step."""
 
+LONGEST_WAIT = 10_000
+"""Milliseconds of the page's clock that one noop can wait."""
+
 INSTRUCTIONS = (
     'You act on a web page. Each line is an element: [id] role "name", then value and state. '
     "Answer with exactly one action: click('3'), dblclick('3'), hover('3'), "
@@ -156,11 +159,12 @@ class BrowserEnv(TextEnv):
         assert self._session is not None
         return self._ask(self._play(self._session, call, then, otherwise))
 
-    def read(self, goal: str, rows: Sequence[Sequence[Any]]) -> str:
-        """Take a page's state over; return what a policy is shown of it."""
+    def read(self, goal: str, rows: Sequence[Sequence[Any]], notes: Sequence[str] = ()) -> str:
+        """Take a page's state over, with more lines below; return what a policy is shown of it."""
         assert self._session is not None
         before = self._page if self._actions else None
-        self._page = page_of({"goal": goal, "rows": rows}, self._session.notes())
+        told = [*self._session.notes(), *notes]
+        self._page = page_of({"goal": goal, "rows": rows}, told)
         self._text = format_page(self._page)
         self._shown = show(self._page, self.view, before)
         return self._shown
@@ -168,6 +172,10 @@ class BrowserEnv(TextEnv):
     def parse(self, action: str) -> Call:
         """Return the one action of a text in any of the dialects; raises ActionError."""
         return parse_action(action, float(self.viewport["height"]))
+
+    def waited(self, call: Call) -> float:
+        """Return the milliseconds of the page's clock that a noop asks for; 0 for the usual."""
+        return min(max(call.arguments[0], 0.0), LONGEST_WAIT) if call.name == "noop" else 0.0
 
     def evaluate(self, expression: str) -> Any:
         """Return a JavaScript expression's value in the active tab; raises EnvFailure."""

@@ -117,9 +117,14 @@ class Session:
 
     @property
     def usable(self) -> bool:
-        """Whether another episode may begin in it."""
+        """Whether another episode may begin in it.
+
+        A page can only empty its own origin's session storage: a session that has been given pages
+        of several is for one episode.
+        """
         good = not self.spoiled and not self._crashed.done() and not self._hub.broken
-        return good and not self._hub.retired and self.episodes < EPISODES
+        fresh = self.episodes < EPISODES and len(self.gate.origins()) <= 1
+        return good and fresh and not self._hub.retired
 
     @property
     def clock(self) -> str:

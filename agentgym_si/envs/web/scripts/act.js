@@ -133,8 +133,13 @@ const scroll = async (across, down, x, y) => {
   return {};
 };
 
-// A page of no benchmark's own: begin, let it act, read it.
+// A page of no benchmark's own: begin, let it act, read it, once all of it is there.
+const loaded = async () => {
+  if (document.readyState !== "complete")
+    await Promise.race([new Promise((resolve) => nativeAdd.call(globalThis, "load", resolve, { once: true })), new Promise((resolve) => nativeTimeout(resolve, LONGEST))]);
+};
 const read = async (view) => {
+  await loaded();
   await pictures();
   return { title: collapse(document.title), url: location.href, rows: snapshot(new Set(), view) };
 };
@@ -154,6 +159,7 @@ const live = async (milliseconds) => {
   }
 };
 const step = async (milliseconds, onTheNet, view) => {
+  await loaded();
   if (leaves()) return { leaving: true };
   await settle();
   await live(milliseconds);

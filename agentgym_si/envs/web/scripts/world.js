@@ -89,9 +89,13 @@ const frames = (count) => new Promise((resolve) => {
   wait(count);
 });
 
-// Pictures load when they load; what is told of a page waits for them.
-const pictures = () => Promise.all([...document.images].filter((image) => !image.complete).map((image) =>
-  new Promise((resolve) => ["load", "error"].forEach((type) => nativeAdd.call(image, type, resolve, { once: true })))));
+// Pictures load when they load; what is told of a page waits for them, not for those that the
+// browser puts off until they are scrolled to.
+const pictures = () => Promise.race([
+  new Promise((resolve) => nativeTimeout(resolve, LONGEST)),
+  Promise.all([...document.images].filter((image) => !image.complete && image.loading !== "lazy").map((image) =>
+    new Promise((resolve) => ["load", "error"].forEach((type) => nativeAdd.call(image, type, resolve, { once: true }))))),
+]);
 
 // Requests under way: what is told of a page waits for their answers.
 const LONGEST = 3000;  // milliseconds of the wall's clock; only a live site's stream takes longer
