@@ -24,7 +24,7 @@ PROBE: tuple[Message, ...] = (
 """A chat in which tokenizers and templates differ."""
 
 FIRST_PATIENCE = 20.0
-"""Seconds the server may take to answer a first question."""
+"""Seconds the server may take to say which models it has; its first token may take longer."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ def meet(client: Client, model: str, tokenizer: str | Path | None) -> Met:
     Raises:
         BadInput: where no server answers, it has no such model, or another tokenizer.
     """
-    found = {entry.name: entry for entry in _first(client, "/models", None, api.read_models)}
+    patience = min(FIRST_PATIENCE, client.patience)
+    listed = _first(client, "/models", None, api.read_models, patience)
+    found = {entry.name: entry for entry in listed}
     if model not in found:
         raise BadInput(f"expected a model of {sorted(found)} at {client.url}, got {model!r}")
     entry = found[model]
@@ -81,9 +83,12 @@ def meet(client: Client, model: str, tokenizer: str | Path | None) -> Met:
 
 
 def _first(
-    client: Client, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], Result]
+    client: Client,
+    path: str,
+    body: Mapping[str, Any] | None,
+    read: Callable[[Any], Result],
+    patience: float | None = None,
 ) -> Result:
-    patience = min(FIRST_PATIENCE, client.patience)
     try:
         return client.ask(path, body, read, patience=patience)
     except EnvFailure as error:
