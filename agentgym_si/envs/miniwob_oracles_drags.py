@@ -14,11 +14,15 @@ from agentgym_si.envs.miniwob_solving import (
     drag,
     find,
     place,
+    quoted,
     said,
     size,
     submit,
 )
 from agentgym_si.envs.web.snapshot import Element, Page
+
+TURN, TURN_UP = range(10, 151, 28), range(190, 49, -28)
+"""Pixels that the mouse goes over, button held, to turn a cube by a third of a side a step."""
 
 GRID_WIDTH = 3
 PLACES = {"top": 0, "bottom": 2, "left": 0, "right": 2}
@@ -109,6 +113,19 @@ def drag_box(page: Page, actions: tuple[str, ...]) -> str:
     return drag(place(small), place(large))
 
 
+def drag_cube(page: Page, actions: tuple[str, ...]) -> str:
+    """Turn the cube, up for side 1 and across for the others, until the side faces the user."""
+    wanted = quoted(page)
+    facing = next(side.name for side in choose(page, "text") if side.looks)
+    held = len([a for a in actions if "down" in a]) > len([a for a in actions if "up" in a])
+    if facing == wanted:
+        return actions[-1].replace("move", "up").replace("down", "up") if held else submit(page)
+    points = [f"(80, {y})" for y in TURN_UP] if wanted == "1" else [f"({x}, 130)" for x in TURN]
+    turn = [f"mouse_move{points[0]}", f"mouse_down{points[0]}"]
+    turn += [*(f"mouse_move{point}" for point in points[1:]), f"mouse_up{points[-1]}"]
+    return turn[len(actions) % len(turn)]
+
+
 def resize_textarea(page: Page, actions: tuple[str, ...]) -> str:
     """Drag the textarea's corner."""
     if actions:
@@ -138,6 +155,7 @@ def _inside(figure: Element, box: Element) -> bool:
 DRAGS: dict[str, Solver] = {
     "drag-box": drag_box,
     "drag-circle": drag_circle,
+    "drag-cube": drag_cube,
     "drag-items": drag_items,
     "drag-shapes": drag_shapes,
     "drag-shapes-2": drag_shapes_2,

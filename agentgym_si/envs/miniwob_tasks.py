@@ -23,7 +23,6 @@ WITHOUT_ORACLE: Mapping[str, str] = {
     "first on; the circle moves while a step passes",
     "click-pie-nodelay": "where the item asked for is the one selected at first, the page redraws "
     "it under the pointer and no click reaches it (one seed in four to eight)",
-    "drag-cube": "which side faces the user is to be seen only; the text names all six",
     "hover-shape": "the page's own scorer is switched off: it never ends an episode with a reward",
     "number-checkboxes": "the example to copy is a picture",
     "tic-tac-toe": "a game: against an opponent that may block, no play wins for certain",

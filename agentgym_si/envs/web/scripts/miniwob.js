@@ -1,8 +1,9 @@
 // MiniWoB++'s own hooks: begin an episode, and read the page with the scorer's verdict.
 (() => {
   const CHROME = new Set(["query", "reward-display", "sync-task-cover", "click-canvas", "attention-canvas"]);
-  // Where these stand is part of the task: text to mark or to sort, what is in the way, what to count.
-  const PLACED = "#randomText:not(:has(p)),#randomText p,#sortable li,.event,.addition-block";
+  // Where these stand is part of the task: text to mark or to sort, what is in the way, what to count,
+  // the side of a cube that faces the user.
+  const PLACED = "#randomText:not(:has(p)),#randomText p,#sortable li,.event,.addition-block,.cube-image.active";
   const gym = globalThis.__agentgym;
   // A picture in the goal is told in brackets: an icon or a colour by its name, else by its number.
   const hex = (parts) => "#" + parts.map((part) => Number(part).toString(16).padStart(2, "0")).join("");
