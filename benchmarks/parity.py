@@ -20,9 +20,11 @@ from pathlib import Path
 from parity_suites.report import Report
 
 SUITES = {
-    name: f"parity_suites.{name}" for name in ("bfcl", "humaneval", "mbpp", "quixbugs", "intercode")
+    name: f"parity_suites.{name}"
+    for name in ("bfcl", "humaneval", "mbpp", "quixbugs", "intercode", "miniwob", "webarena")
 }
-"""Names to modules with `PLACE`, the suite's folder inside the data, and `compare`."""
+"""Names to modules with `PLACE`, the suite's folder inside the data, and `compare`; `LIVE` says of
+a suite that it also plays the official environment itself, which needs no data."""
 
 SHOWN = 20
 """Differences printed; the last line has them all."""
@@ -38,7 +40,7 @@ def main() -> None:
     for name in [arguments.suite] if arguments.suite else SUITES:
         suite = importlib.import_module(SUITES[name])
         folder = arguments.data / suite.PLACE
-        if folder.is_dir():
+        if folder.is_dir() or (arguments.suite and getattr(suite, "LIVE", False)):
             began = time.perf_counter()
             reports.append(suite.compare(folder, arguments.quick))
             show(reports[-1], time.perf_counter() - began)
