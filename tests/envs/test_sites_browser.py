@@ -115,6 +115,7 @@ const draw = () => {
 };
 add.onclick = () => {
   state.notes.push(document.getElementById("new").value);
+  if (!document.getElementById("new").value) alert("An empty note?");
   state.count++;
   draw();
   push();
@@ -175,6 +176,7 @@ def test_an_application_of_ones_own_is_played_and_checked(folder: Path) -> None:
     assert '[2] text "milk"' in observation and "url: http://note-app.test/" in observation
     observation = env.step("goto('http://note-app.test/api/state')")[0]
     assert "error: blocked url" in observation
+    assert 'dialog "An empty note?"' in env.step("click('4')")[0]
     env.close()
 
 

@@ -220,11 +220,11 @@ def test_tabs_are_apart_and_share_the_sites() -> None:
     """A second tab that cannot be left, or that is another internet."""
     browser = browse("http://shop.test/item/1")
     view = do(browser, "new_tab()", "tab_focus(1)")
-    assert (view.url, view.elements, view.tab, view.tabs) == ("about:blank", (), 1, 2)
+    assert view == View("about:blank", (), ("tabs: 2, you see tab 1",))
     do(browser, "goto('http://shop.test/item/2')", "click('10')", "tab_focus(0)")
     view = do(browser, "click('2')")
     assert sum(element.name.startswith("Remove") for element in view.elements) == 1
-    assert do(browser, "tab_focus(1)", "tab_close()").tabs == 1
+    assert do(browser, "tab_focus(1)", "tab_close()").notes == ()
     with pytest.raises(ActionError, match="the task's own tab stays open"):
         do(browser, "tab_close()")
 

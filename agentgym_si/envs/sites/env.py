@@ -176,7 +176,8 @@ class SitesEnv(BrowserEnv):
             assert self._browser is not None
             self._browser.perform(call)
             return self._browser.read()
-        clock = 0 if self._applications is None else STEP_MILLISECONDS
+        waited = self.waited(call) or STEP_MILLISECONDS
+        clock = 0 if self._applications is None else waited  # our own pages run no scripts
         step = f"__agentgym.step({clock}, false, {self._look})"
         state = self.play(call, step, f"__agentgym.read({self._look})")
         if state["error"] is not None:
@@ -193,7 +194,7 @@ class SitesEnv(BrowserEnv):
     def _view_of(self, state: Mapping[str, Any]) -> View:
         assert self._session is not None
         elements = tuple(map(element_of, state["rows"]))
-        return View(state["url"], elements, self._session.active, len(self._session.tabs))
+        return View(state["url"], elements, tuple(self._session.notes()))
 
     def _answer(self, request: WebRequest) -> WebReply | None:
         """Give the browser what the sites answer; nothing for what is on none of them."""
@@ -212,10 +213,7 @@ class SitesEnv(BrowserEnv):
         self._seen = view
         if self.episode is not None:
             self.episode.look(view)
-        notes = [f"url: {view.url}"]
-        if view.tabs > 1:
-            notes.insert(0, f"tabs: {view.tabs}, you see tab {view.tab}")
-        self._page = Page(self._goal, view.elements, tuple(notes))
+        self._page = Page(self._goal, view.elements, (*view.notes, f"url: {view.url}"))
         self._text = format_page(self._page)
         self._shown = show(self._page, self.view, before)
         return self._shown

@@ -31,9 +31,8 @@ class View(NamedTuple):
 
     url: str
     elements: tuple[Element, ...]
-    tab: int = 0
-    """Which tab is seen, from 0."""
-    tabs: int = 1
+    notes: tuple[str, ...] = ()
+    """What is said beside the page: how many tabs there are, what a dialog said."""
 
 
 @dataclass
@@ -121,8 +120,9 @@ class TextBrowser:
 
     def read(self) -> View:
         """Return what is to be seen."""
-        document = self._tab.document
-        return View(document.url, document.elements(), self._active, len(self._tabs))
+        document, count = self._tab.document, len(self._tabs)
+        tabs = (f"tabs: {count}, you see tab {self._active}",) if count > 1 else ()
+        return View(document.url, document.elements(), tabs)
 
     def perform(self, call: Call) -> None:
         """Carry an action out; raises ActionError where there is no page or tab to go to."""
