@@ -77,7 +77,11 @@ def pad_batch(
 
 
 def taught_logprobs(
-    model: Any, inputs: Mapping[str, torch.Tensor], labels: torch.Tensor, taught: torch.Tensor
+    model: Any,
+    inputs: Mapping[str, torch.Tensor],
+    labels: torch.Tensor,
+    taught: torch.Tensor,
+    temperature: float = 1.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the logprobs of the labels in the columns that teach something, and the columns.
 
@@ -88,6 +92,7 @@ def taught_logprobs(
         inputs: what it reads, (B, L).
         labels: (B, L) token ids, IGNORED for no target, whose logprob is then 0.
         taught: (B, L), other than 0 at the targets.
+        temperature: of the distribution.
 
     Returns:
         (B, C) natural logprobs in float32, and the (C,) columns' places in 1 .. L - 1, less 1.
@@ -95,6 +100,8 @@ def taught_logprobs(
     (columns,) = taught[:, 1:].any(dim=0).nonzero(as_tuple=True)
     logits = model(**inputs, use_cache=False, logits_to_keep=columns).logits
     targets = labels[:, 1:][:, columns]
+    if temperature != 1.0:
+        logits = logits.float() / temperature
     nll = torch.nn.functional.cross_entropy(
         logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
     )

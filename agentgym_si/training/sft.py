@@ -30,9 +30,14 @@ class SFTSettings(TrainSettings):
     surrogate: str = "sft"
     """A name of `objectives.SURROGATES`; all but "sft" read the rows' behaviour logprobs."""
 
+    temperature: float = 1.0
+    """At which those logprobs were sampled; the ratio is that of the distributions at it."""
+
     def __post_init__(self) -> None:
         """Check the ranges; raises BadInput and UnknownName."""
         super().__post_init__()
+        if not self.temperature > 0:
+            raise BadInput(f"expected temperature above 0, got {self.temperature}")
         if self.surrogate not in SURROGATES:
             raise UnknownName("surrogate", self.surrogate, SURROGATES)
 
@@ -80,7 +85,7 @@ def _trainer(loaded: Loaded, rows: Sequence[Weighted], settings: SFTSettings) ->
         data_collator=_Collator(pad_id(loaded.tokens)),
         peft_config=settings.adapter(),
     )
-    trainer.surrogate = settings.surrogate
+    trainer.surrogate, trainer.temperature = settings.surrogate, settings.temperature
     return trainer.watch()
 
 
@@ -108,7 +113,7 @@ class _WeightedTrainer(Watched, SFTTrainer):
     favour of this override.
     """
 
-    surrogate = "sft"
+    surrogate, temperature = "sft", 1.0
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
@@ -127,7 +132,7 @@ class _WeightedTrainer(Watched, SFTTrainer):
     ) -> Any:
         weights, labels = inputs.pop("weights"), inputs.pop("labels")
         behaviour = inputs.pop("behaviour", None)
-        logprobs, columns = taught_logprobs(model, inputs, labels, weights)
+        logprobs, columns = taught_logprobs(model, inputs, labels, weights, self.temperature)
         if behaviour is not None:
             behaviour = behaviour[:, 1:][:, columns]
         weights = weights[:, 1:][:, columns]
