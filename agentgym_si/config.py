@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -64,6 +64,8 @@ class TrainSettings(Settings):
     steps: CountOrNone = 200
     batch_size: Count = 16
     learning_rate: Positive = 1e-3
+    objective: Literal["sft", "grpo", "dapo", "nft", "dpo", "simpo", "kto"] | None = None
+    """What is minimised; None for what the method is made for."""
     lora_rank: CountOrNone = 0
     """Rank of the adapter that is trained and merged; 0 trains all weights."""
 

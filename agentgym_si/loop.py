@@ -27,8 +27,8 @@ from agentgym_si.policies.hf import TransformersPolicy
 from agentgym_si.policies.tiny import build_tiny
 from agentgym_si.rollouts import Episode, play
 from agentgym_si.store import Run, write_json
+from agentgym_si.training.by_name import Row, row_type, train_rows
 from agentgym_si.training.rows import to_rows
-from agentgym_si.training.sft import SFTSettings, train_sft
 from agentgym_si.types import Costs, Trajectory, Weighted
 
 CHUNK = 96
@@ -62,8 +62,12 @@ class Method(Protocol):
     def labels_used(self) -> tuple[str, ...]:
         """Labels the method reads: `reward`, `oracle` …; empty for a label-free method."""
 
-    def curate(self, trajectories: Sequence[Trajectory], context: Context) -> list[Weighted]:
-        """Return the rows to learn from."""
+    def curate(self, trajectories: Sequence[Trajectory], context: Context) -> Sequence[Row]:
+        """Return the rows to learn from.
+
+        A method may say in an attribute `objective` what they are for (`training.by_name`), "sft"
+        where it has none. Only then are the rows of earlier iterations learned from again.
+        """
 
 
 def run_loop(
@@ -171,9 +175,9 @@ class _Loop:
         trained = self.run.phase(name)
         if trained is None:
             began = time.perf_counter()
-            rows = [row for past in range(iteration + 1) for row in self.run.read_rows(str(past))]
+            rows = self._rows(iteration)
             steps = self.config.train.steps
-            checkpoint = self._train(str(iteration), current, rows, steps)
+            checkpoint = self._train(str(iteration), current, rows, steps, self._objective)
             trained = self._finish(name, began, checkpoint=self._name(checkpoint), rows=len(rows))
         return self._path(trained["checkpoint"]), learned | {"rows_trained": trained["rows"]}
 
@@ -249,20 +253,39 @@ class _Loop:
         episodes = self._episodes("evaluate", iteration)
         return self._play(f"evaluate {iteration}", self._greedy(checkpoint), episodes)
 
-    def _train(self, name: str, start: Path, rows: Sequence[Weighted], steps: int) -> Path:
-        if not steps:
+    @property
+    def _objective(self) -> str:
+        return self.config.train.objective or str(getattr(self.method, "objective", "sft"))
+
+    def _rows(self, iteration: int) -> Sequence[Row]:
+        """Return what an iteration trains on: of others than imitation, its own rows alone."""
+        if self._objective != "sft":
+            return self.run.read_rows(str(iteration), row_type(self._objective))
+        past = range(iteration + 1)
+        return [row for number in past for row in self.run.read_rows(str(number), Weighted)]
+
+    def _train(
+        self, name: str, start: Path, rows: Sequence[Row], steps: int, objective: str = "sft"
+    ) -> Path:
+        nothing = objective != "sft" and not rows  # nothing to compare: the policy stays
+        if not steps or nothing:
             return start
-        settings = SFTSettings(
+        out = self.run.checkpoint(name)
+        shutil.rmtree(out, ignore_errors=True)  # whole, but of a phase that was not committed
+        self.progress(f"train {name}", 0, 1)
+        report = train_rows(
+            objective,
+            start,
+            rows,
+            out,
+            temperature=self.config.collect.temperature,
             steps=steps,
             batch_size=self.config.train.batch_size,
             learning_rate=self.config.train.learning_rate,
             lora_rank=self.config.train.lora_rank,
             seed=stable_seed(self.config.seed, "train", name) % 2**31,
         )
-        out = self.run.checkpoint(name)
-        shutil.rmtree(out, ignore_errors=True)  # whole, but of a phase that was not committed
-        self.progress(f"train {name}", 0, 1)
-        logger.info("trained %s: %s", name, train_sft(start, rows, out, settings))
+        logger.info("trained %s: %s", name, report)
         self.progress(f"train {name}", 1, 1)
         return out
 

@@ -35,6 +35,9 @@ PLAIN_POLICIES: Mapping[str, Callable[[], Policy]] = {
 }
 
 METHODS: Mapping[str, str] = {
+    "dpo": "agentgym_si.methods.dpo:DPO",
+    "grpo": "agentgym_si.methods.grpo:GRPO",
+    "kto": "agentgym_si.methods.kto:KTO",
     "rft": "agentgym_si.methods.rft:RFT",
     "sharpening": "agentgym_si.methods.sharpening:Sharpening",
     "warm-only": "agentgym_si.methods.control:WarmOnly",

@@ -22,11 +22,13 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from agentgym_si import codec
 from agentgym_si.errors import BadInput, BadRecord
-from agentgym_si.types import Trajectory, Weighted
+from agentgym_si.types import Preference, Trajectory, Weighted
+
+Row = TypeVar("Row", bound=Weighted | Preference)
 
 FORMAT = 1
 """Version of the folder's layout; a newer one is refused."""
@@ -117,15 +119,15 @@ class Run:
         write_json(self.folder / "phases" / f"{name}.json", result)
         return dict(result)
 
-    def write_rows(self, name: str, rows: Sequence[Weighted]) -> Path:
+    def write_rows(self, name: str, rows: Sequence[Weighted | Preference]) -> Path:
         """Store training rows, one JSON line each; return the file."""
         lines = "".join(f"{codec.dumps(row)}\n" for row in rows)
         return _write_whole(self.folder / "rows" / f"{name}.jsonl", lines.encode())
 
-    def read_rows(self, name: str) -> list[Weighted]:
-        """Return the rows stored under `name`."""
+    def read_rows(self, name: str, kind: type[Row] = Weighted) -> list[Row]:  # type: ignore[assignment]
+        """Return the rows of type `kind` stored under `name`."""
         with (self.folder / "rows" / f"{name}.jsonl").open(encoding="utf-8") as lines:
-            return [codec.loads(Weighted, line) for line in lines]
+            return [codec.loads(kind, line) for line in lines]
 
     def checkpoint(self, name: str) -> Path:
         """Return where the model of that name is, or is to be."""
