@@ -82,7 +82,7 @@ def test_events_point_where_our_actions_point(suites: dict[str, Any]) -> None:
     events_of = suites["miniwob_events"].events_of
     with MiniWoBEnv() as env:
         env.reset(seed=0, options={"task": "login-user"})
-        (pointed,) = events_of(env, parse("click('3')"))
+        *_, pointed = events_of(env, parse("click('3')"))
         assert pointed.kind == "click" and pointed.spot.across == pointed.spot.down == 0.5
         assert env.evaluate(f"document.body.querySelectorAll('*')[{pointed.spot.part}].id") == (
             "subbtn"

@@ -14,6 +14,8 @@ from parity_suites.miniwob_official import PARTS, Event, Spot
 DRAG_MOVES = 4
 """As many as ours makes of a drag."""
 
+PAUSE_SECONDS = 0.1
+
 SPOT = """
 (() => {
   const [x, y] = [X, Y];
@@ -121,8 +123,9 @@ def _drag(env: MiniWoBEnv, from_x: float, from_y: float, to_x: float, to_y: floa
 
 def _at(env: MiniWoBEnv, call: Call, spot: Spot) -> list[Event]:
     """Return what is done to the element at a spot."""
-    if call.name in POINTED:
-        return [Event(POINTED[call.name], spot)]
+    if call.name in POINTED:  # first to the place: a picture may change under the pointer
+        pause = Event("wait", seconds=PAUSE_SECONDS)
+        return [Event("move", spot), pause, Event(POINTED[call.name], spot)]
     if call.name == "press":
         focus = Event("script", spot, "e.focus({preventScroll: true})")
         return [focus, Event("key", text=call.arguments[1])]
