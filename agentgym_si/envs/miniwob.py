@@ -1,7 +1,8 @@
 """`agentgym_si/MiniWoB-v0`: the MiniWoB++ pages in a real Chromium, as text.
 
-Reward is the page's own scorer: 1 where it gives the full raw reward, else 0. Chance and the
-page's clock follow the seed, so the same seed, task and actions are the same episode to the byte.
+Reward is the page's own scorer: 1 where it gives the task's full raw reward (`FULL_REWARD`), else
+0; the raw reward itself is in `info`. Chance and the page's clock follow the seed, so the same
+seed, task and actions are the same episode to the byte.
 
     "Reinforcement Learning on Web Interfaces using Workflow-Guided Exploration" (Liu et al., 2018)
 """
