@@ -19,7 +19,7 @@ from agentgym_si.envs.base import Step
 from agentgym_si.envs.miniwob_oracles import ORACLES
 from agentgym_si.envs.miniwob_tasks import FULL_REWARD, WITHOUT_ORACLE
 from agentgym_si.envs.web.env import STEP_MILLISECONDS, BrowserEnv
-from agentgym_si.envs.web.pages import document, picture, task_names
+from agentgym_si.envs.web.pages import document, library, picture, task_names
 from agentgym_si.envs.web.requests import Answer, Reply, Request
 from agentgym_si.envs.web.session import Session
 from agentgym_si.envs.web.snapshot import read_page
@@ -115,6 +115,10 @@ class MiniWoBEnv(BrowserEnv):
             if picture is None or isinstance(picture, str)
             else picture[: AREA[0], : AREA[1]]
         )
+
+    def page_library(self) -> str:
+        """Return jQuery and the like, which a page would otherwise bring with every episode."""
+        return library()
 
     def _told_from(self, session: Session) -> int:
         return 0  # the task's own tab has the scorer

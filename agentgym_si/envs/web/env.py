@@ -169,6 +169,10 @@ class BrowserEnv(TextEnv):
         self._shown = show(self._page, self.view, before)
         return self._shown
 
+    def page_library(self) -> str:
+        """Return a script for every page of this environment, sent to a context once."""
+        return ""
+
     def parse(self, action: str) -> Call:
         """Return the one action of a text in any of the dialects; raises ActionError."""
         return parse_action(action, float(self.viewport["height"]))
@@ -247,8 +251,11 @@ class BrowserEnv(TextEnv):
         seed: int | None,
     ) -> dict[str, Any]:
         session = self._session
+        if session is not None and not await session.forget():
+            self.close()
+            session = None
         if session is None:
-            session = self._session = await open_session(hub, self.viewport)
+            session = self._session = await open_session(hub, self.viewport, self.page_library())
             self._discard = weakref.finalize(self, hub.later, session.close)
             self._discard.atexit = False
         await session.begin(url, answer, hosts=hosts, seed=seed, cassette=self._cassette)

@@ -17,6 +17,10 @@ Mode = Literal["none", "allowlist", "open"]
 
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
+_ADDRESS = re.compile(
+    r"https?://([\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\])(:\d{1,5})?([/?#][^\x00-\x1f]*)?", re.IGNORECASE
+)
+
 
 @dataclass(frozen=True)
 class Network:
@@ -75,12 +79,11 @@ def network_of(mode: str, hosts: tuple[str, ...] = ()) -> Network:
 
 
 def web_address(url: str) -> bool:
-    """Say whether a text is an address of the web: http or https, with a host."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False
+    r"""Say whether a text is an address of the web: http or https, with a plain host.
+
+    Browsers read on where parsers stop: to them `http://a\@b/` is a page of a, not of b.
+    """
+    return _ADDRESS.fullmatch(url) is not None
 
 
 def _matches(host: str, pattern: str) -> bool:

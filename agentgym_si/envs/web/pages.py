@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import functools
+import json
 import mimetypes
 import re
+from collections import Counter
 from pathlib import Path
 
 from agentgym_si.errors import MissingDependency
@@ -74,8 +76,34 @@ def picture(path: str) -> tuple[bytes, str] | None:
     return (file.read_bytes(), kind) if inside and kind.startswith("image/") else None
 
 
+LARGE, COMMON = 50_000, 10
+"""A script of more bytes that more pages load is sent to a context once, not with every page."""
+
+
+@functools.cache
+def library() -> str:
+    """Return a script that gives a page the large common scripts, as texts by their names."""
+    value = json.dumps({name: path.read_text(encoding="utf-8") for path, name in _common().items()})
+    return f'Object.defineProperty(globalThis, "__miniwobLibrary", {{ value: {value} }});'
+
+
+@functools.cache
+def _common() -> dict[Path, str]:
+    uses: Counter[Path] = Counter()
+    for task in task_names():
+        page = miniwob_folder() / f"{task}.html"
+        names = _SCRIPT.findall(page.read_text(encoding="utf-8"))
+        uses.update({(page.parent / name).resolve() for name in names})
+    large = [path for path in uses if path.stat().st_size > LARGE and uses[path] > COMMON]
+    root = miniwob_folder().parent.resolve()
+    return {path: path.relative_to(root).as_posix() for path in sorted(large)}
+
+
 @functools.cache
 def _script(path: Path) -> str:
+    name = _common().get(path.resolve())
+    if name is not None:  # an indirect eval runs it as a script of the page's own
+        return f'<script>(0, eval)(__miniwobLibrary["{name}"])</script>'
     text = path.read_text(encoding="utf-8").replace("</script", "<\\/script")
     return f"<script>{text}\n</script>"
 

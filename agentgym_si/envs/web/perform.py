@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from agentgym_si.envs.web.actions import Call
 from agentgym_si.envs.web.fence import web_address
-from agentgym_si.envs.web.session import MAX_TABS, Session
+from agentgym_si.envs.web.session import Session
+from agentgym_si.envs.web.tabs import MAX_TABS, TabGone
 from agentgym_si.errors import ActionError
 
 DRAG_MOVES = 4
@@ -23,9 +25,11 @@ _MODIFIER_BITS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
 async def perform(session: Session, call: Call) -> None:
     """Carry an action out; raises ActionError where the page does not allow it."""
     session.dialogs.clear()
+    session.gate.begin_action()
     handler: Callable[..., Awaitable[None]] = getattr(_Hands(session), call.name)
-    await handler(*call.arguments)
-    await session.adopted()
+    with suppress(TabGone):  # what it was carried out in may close over it
+        await handler(*call.arguments)
+    await session.settle_tabs()
 
 
 class _Hands:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,6 +37,9 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+MAX_HOPS = 20
+"""Times that a page may go on to another after one action."""
+
 Answer = Callable[[Request], "Reply | None"]
 """What a request gets: None where the environment has nothing there."""
 
@@ -56,6 +60,10 @@ class Gate:
         self.hosts: tuple[str, ...] = ()
         self._cassette: Cassette | None = None
         self._origins: dict[str, None] = {}
+        self._hops: Counter[Page] = Counter()
+        self._going: dict[Page, BrowserRequest] = {}
+        self.restless = False
+        """Whether a page went on to another too often since the last action."""
 
     def begin(
         self, answer: Answer, hosts: Sequence[str] = (), cassette: Cassette | None = None
@@ -65,11 +73,13 @@ class Gate:
         if cassette is not None:
             cassette.rewind()
         self._origins.clear()
+        self._going.clear()
+        self.begin_action()
 
-    @property
-    def cookies(self) -> bool:
-        """Whether pages may have cookies that no script sees."""
-        return self.network.mode != "none" or self._cassette is not None
+    def begin_action(self) -> None:
+        """Count anew how often a page goes on to another."""
+        self._hops.clear()
+        self.restless = False
 
     def leads_somewhere(self, url: str) -> bool:
         """Say whether a policy may go to a page by its address."""
@@ -90,6 +100,14 @@ class Gate:
     async def route(self, route: Route) -> None:
         """Answer a request, let it out, or refuse it: a page that is refused stays where it is."""
         request = route.request
+        page = _page_of(request) if request.is_navigation_request() else None
+        if page is not None:
+            self._going[page] = request
+            self._hops[page] += 1
+            if self._hops[page] > MAX_HOPS:
+                self.restless = True
+                await self._refuse(route, page)
+                return
         asked = Request(request.method, request.url, request.post_data or "")
         reply = self._answer(asked)
         if reply is None and self._cassette is not None and not self._cassette.recording:
@@ -104,12 +122,20 @@ class Gate:
             headers = {"content-type": reply.kind, "cache-control": "no-store", **reply.headers}
             await route.fulfill(status=reply.status, headers=headers, body=reply.body)
         elif request.is_navigation_request():
-            await route.fulfill(status=204)
-            page = _page_of(request)
-            if page is not None:
-                self._refused(page)
+            await self._refuse(route, page)
         else:
             await route.abort("blockedbyclient")
+
+    def failed(self, request: BrowserRequest) -> None:
+        """Take note of a request that came to nothing: what was to be a page may be a download."""
+        page = _page_of(request) if request.is_navigation_request() else None
+        if page is not None and self._going.get(page) is request:
+            self._refused(page)
+
+    async def _refuse(self, route: Route, page: Page | None) -> None:
+        await route.fulfill(status=204)
+        if page is not None:
+            self._refused(page)
 
     async def _let_out(self, route: Route, asked: Request) -> None:
         """Send a request to the network, and record its reply where that is wished for."""

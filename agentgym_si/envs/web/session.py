@@ -7,37 +7,39 @@ one before could have left (tabs, storage, cookies, history, pointer) is gone.
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
+import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentgym_si.envs.web.cassette import Cassette
 from agentgym_si.envs.web.hub import Hub
+from agentgym_si.envs.web.page_script import page_script
 from agentgym_si.envs.web.requests import Answer, Gate
+from agentgym_si.envs.web.snapshot import MAX_TEXT
+from agentgym_si.envs.web.tabs import Tab, TabGone, Tabs
 from agentgym_si.errors import EnvFailure
 
 if TYPE_CHECKING:
     from playwright.async_api import (
         BrowserContext,
-        CDPSession,
         Dialog,
         Page,
         ViewportSize,
     )
 
 T = TypeVar("T")
-
-EPOCH_MILLISECONDS = 1_704_103_200_000
-"""Every episode begins at 2024-01-01 10:00 UTC."""
+logger = logging.getLogger(__name__)
 
 EPISODES = 200
 """Episodes after which a context is replaced: what a renderer keeps of each adds up."""
 
 VIEWPORT: ViewportSize = {"width": 332, "height": 214}
-MAX_TABS = 5
+FORGET_SECONDS = 3.0
+"""How long undoing an episode may take."""
+
+MAX_DIALOGS = 10
+"""Dialogs of one action that are shown."""
 
 LOAD_SECONDS = 10.0
 """How long a page may take to load before it is read as it is."""
@@ -51,30 +53,22 @@ FRAME_PAUSE_SECONDS = 0.002
 _AWAY = {"type": "mouseMoved", "x": -1, "y": -1}
 _LET_GO = {"type": "mouseReleased", "x": -1, "y": -1, "clickCount": 1}
 _STORED = "local_storage,indexeddb,cache_storage,service_workers,file_systems"
-_LEFT = ("Inspected target navigated", "Execution context was destroyed", "Cannot find context")
-
-
-@dataclass
-class Tab:
-    """A page and the direct line to it."""
-
-    page: Page
-    line: CDPSession
-    drawn: bool
-    """Whether its frames are drawn when we say."""
-    loaded: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set by the next page that has loaded, or that was refused."""
+_LEFT = (
+    "Inspected target navigated",
+    "Execution context was destroyed",
+    "Cannot find context",
+    "Promise was collected",
+)
 
 
 class Session:
     """A browser context; opened by `open_session`, closed once."""
 
-    def __init__(self, hub: Hub, viewport: ViewportSize) -> None:
+    def __init__(self, hub: Hub, viewport: ViewportSize, script: str) -> None:
         """Use `open_session`."""
+        self._script = script
         self._hub = hub
         self.viewport = viewport
-        self.tabs: list[Tab] = []
-        self.active = 0
         self.dialogs: list[str] = []
         self.episodes = 0
         self.spoiled = False
@@ -82,9 +76,9 @@ class Session:
         self.pointer = (80.0, 130.0)
         self.held = "none"
         """The mouse button that is held down."""
-        self.gate = Gate(hub.network, self._mark_refused)
+        self._tabs = Tabs(hub, self._hear, self._mark_crashed)
+        self.gate = Gate(hub.network, self._tabs.refused)
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._adoptions: dict[Page, asyncio.Task[None]] = {}
         self._context: BrowserContext | None = None
         self._seeding = ""
         self.home = ""
@@ -105,15 +99,30 @@ class Session:
             await asyncio.gather(
                 self._context.route("**/*", self.gate.route),
                 self._context.route_web_socket("**/*", self.gate.socket),
-                self._context.add_init_script(page_script()),
+                self._context.add_init_script(page_script() + self._script),
             )
             page = await self._hub.new_page(self._context, made)
-            self._context.on("page", self._adopt_popup)
-            await self._adopt(page)
+            self._context.on("page", self._tabs.adopt_popup)
+            self._context.on("requestfailed", self.gate.failed)
+            await self._tabs.adopt(page)
         except BaseException:  # cancelled by a deadline, too: the context must not stay behind
             self._hub.later(self.close)
             raise
         return self
+
+    @property
+    def tabs(self) -> Sequence[Tab]:
+        """The open tabs, the task's own first."""
+        return self._tabs.open
+
+    @property
+    def active(self) -> int:
+        """The number of the tab that is looked at and acted in."""
+        return self._tabs.active
+
+    @active.setter
+    def active(self, index: int) -> None:
+        self._tabs.active = index
 
     @property
     def usable(self) -> bool:
@@ -142,11 +151,9 @@ class Session:
     ) -> None:
         """Load an episode's first page, all its requests given what `answer` says.
 
-        A policy may go to any page of `hosts`. `seed` fixes the chance of every page that the
-        first tab loads.
+        Of an episode before, `forget` has undone what it left. A policy may go to any page of
+        `hosts`. `seed` fixes the chance of every page that the first tab loads.
         """
-        if self.episodes:
-            await self._forget()
         self.episodes += 1
         self._hub.note_episode()
         self.gate.begin(answer, hosts, cassette)
@@ -157,12 +164,24 @@ class Session:
         await self.goto(url)
         await self.tabs[0].line.send("Page.resetNavigationHistory")
 
+    async def forget(self) -> bool:
+        """Undo what an episode has left; return False where a page does not let us."""
+        from playwright.async_api import Error
+
+        try:
+            await asyncio.wait_for(self._forget(), FORGET_SECONDS)
+        except (Error, EnvFailure, TimeoutError) as error:
+            logger.info("a context is not used again: %s", error)
+            return False
+        return True
+
     async def goto(self, url: str) -> None:
         """Go to a page in the active tab and wait until it has loaded, or was refused."""
         tab = self.tabs[self.active]
         tab.loaded.clear()
-        await self.send("Page.navigate", {"url": url})
-        await self._arrive(tab)
+        answer = await self.send("Page.navigate", {"url": url})
+        if "loaderId" in answer:  # otherwise it is a place on the same page
+            await self._arrive(tab)
 
     async def back(self, by: int) -> bool:
         """Go `by` pages through the tab's history; return False where there is none."""
@@ -172,9 +191,11 @@ class Session:
             return False
         tab = self.tabs[self.active]
         tab.loaded.clear()
+        tab.in_history = True
         entry = history["entries"][index]["id"]
         await self.send("Page.navigateToHistoryEntry", {"entryId": entry})
         await self._arrive(tab)
+        tab.in_history = False
         return True
 
     async def interrupt(self) -> None:
@@ -213,48 +234,50 @@ class Session:
         """
         from playwright.async_api import Error
 
-        index = self.active if tab is None else tab
         for _ in range(MAX_HOPS):
+            index = tab if tab is not None and tab < len(self.tabs) else self.active
             here = self.tabs[index]
-            if here.drawn:
-                await self._hub.draw(here.line)
             try:
+                if here.drawn:
+                    await self._hub.draw(here.line)
                 state = await self.evaluate(expression, index)
+            except TabGone:
+                continue
             except Error as error:
                 if not any(sign in error.message for sign in _LEFT):
                     raise
                 state = {"leaving": True}
             if not (isinstance(state, dict) and state.get("leaving")):
+                await self._tabs.settle()
                 return state
             await self._arrive(here)
-        raise EnvFailure("page_restless", f"the page went on to another {MAX_HOPS} times")
+            if self.gate.restless:
+                break
+        raise EnvFailure("page_restless", "the page went on to another again and again")
 
     @property
     def page(self) -> Page:
         """The page of the active tab."""
         return self.tabs[self.active].page
 
-    async def adopted(self) -> None:
+    async def settle_tabs(self) -> None:
         """Wait until every page that has opened is a tab."""
-        await asyncio.gather(*self._adoptions.values())
+        await self._tabs.settle()
 
     async def open_tab(self) -> bool:
         """Open an empty tab; return False where there are too many."""
-        if len(self._adoptions) >= MAX_TABS:
-            return False
-        await self._adopt(await self.page.context.new_page())
-        return True
+        return await self._tabs.add(self.page.context)
 
     async def close_tab(self) -> None:
         """Close the active tab and go to the first."""
-        tab = self.tabs.pop(self.active)
-        del self._adoptions[tab.page]
-        self.active = 0
-        await tab.page.close()
+        await self._tabs.close()
 
     def notes(self) -> list[str]:
         """Return the observation's extra lines: dialogs of the last action, and tabs."""
-        notes = [f"dialog {json.dumps(text, ensure_ascii=False)}" for text in self.dialogs]
+        shown = self.dialogs[:MAX_DIALOGS]
+        notes = [f"dialog {json.dumps(text[:MAX_TEXT], ensure_ascii=False)}" for text in shown]
+        if len(self.dialogs) > MAX_DIALOGS:
+            notes.append(f"({len(self.dialogs) - MAX_DIALOGS} more dialogs)")
         if len(self.tabs) > 1:
             notes.append(f"tabs: {len(self.tabs)}, you see tab {self.active}")
         return notes
@@ -270,14 +293,23 @@ class Session:
     async def send(
         self, method: str, parameters: dict[str, Any], tab: int | None = None
     ) -> dict[str, Any]:
-        """Send a command to a tab; raises EnvFailure where its process dies over it."""
-        line = self.tabs[self.active if tab is None else tab].line
-        sending = asyncio.ensure_future(line.send(method, parameters))
+        """Send a command to a tab.
+
+        Raises EnvFailure where its process dies over it, TabGone where it closes itself.
+        """
+        from playwright.async_api import Error
+
+        asked = self.tabs[self.active if tab is None else tab]
+        sending = asyncio.ensure_future(asked.line.send(method, parameters))
         try:
             await asyncio.wait((sending, self._crashed), return_when=asyncio.FIRST_COMPLETED)
             if not sending.done():
                 raise EnvFailure("page_crashed", "the page's process died")
             return sending.result()
+        except Error as error:
+            if "closed" in error.message and asked is not self.tabs[0] and not self._hub.broken:
+                raise TabGone from error
+            raise
         finally:
             sending.cancel()
 
@@ -301,7 +333,8 @@ class Session:
             await self.send("Input.dispatchMouseEvent", {**_LET_GO, "button": self.held})
             self.held = "none"
         chores: list[Coroutine[Any, Any, Any]] = [
-            self._forget_cookies(),
+            self.send("Network.clearBrowserCookies", {}),
+            self.evaluate("window.name = ''"),
         ]
         for origin in self.gate.origins():
             stored = {"origin": origin, "storageTypes": _STORED}
@@ -310,11 +343,6 @@ class Session:
             chores.append(self.send("DOMStorage.clear", {"storageId": session_storage}))
         leaving = asyncio.ensure_future(self.send("Input.dispatchMouseEvent", _AWAY))
         await asyncio.gather(self.draw_until(leaving), *chores)
-
-    async def _forget_cookies(self) -> None:
-        set_by_script = await self.evaluate("window.name = '', document.cookie !== ''")
-        if set_by_script or self.gate.cookies:
-            await self.send("Network.clearBrowserCookies", {})
 
     async def _seed(self, seed: int) -> None:
         line = self.tabs[0].line
@@ -338,41 +366,6 @@ class Session:
             waiting.cancel()
         tab.loaded.clear()
 
-    def _mark_refused(self, page: Page) -> None:
-        for tab in self.tabs:
-            if tab.page is page:
-                tab.loaded.set()
-
-    def _adopt(self, page: Page) -> asyncio.Task[None]:
-        """Return the task that makes a page a tab; one for each page, however often asked."""
-        if page not in self._adoptions:
-            self._adoptions[page] = self._hub.background(self._attach(page))
-        return self._adoptions[page]
-
-    async def _attach(self, page: Page) -> None:
-        page.on("dialog", self._hear)
-        page.on("crash", self._mark_crashed)
-        line = await page.context.new_cdp_session(page)
-        tab = Tab(page, line, drawn=self._hub.owns_frames and not self.tabs)
-        line.on("Page.loadEventFired", lambda _: tab.loaded.set())
-
-        def draw_when_asked(_: Any) -> None:
-            self._hub.background(self._hub.draw(line))
-
-        line.on("Runtime.bindingCalled", draw_when_asked)
-        chores = [line.send("Page.enable")]
-        if tab.drawn:  # a page that waits for a frame asks for it
-            chores.append(line.send("Runtime.enable"))
-            chores.append(line.send("Runtime.addBinding", {"name": "__agentgymFrame"}))
-        await asyncio.gather(*chores)
-        self.tabs.append(tab)
-
-    def _adopt_popup(self, page: Page) -> None:
-        if len(self._adoptions) < MAX_TABS:
-            self._adopt(page)
-        else:
-            self._adoptions[page] = self._hub.background(page.close())
-
     def _mark_crashed(self, _: Page) -> None:
         if not self._crashed.done():
             self._crashed.set_result(None)
@@ -385,19 +378,9 @@ class Session:
             await dialog.dismiss()
 
 
-async def open_session(hub: Hub, viewport: ViewportSize = VIEWPORT) -> Session:
-    """Return a session in a new context; raises Playwright's errors."""
-    return await Session(hub, viewport).prepare()
+async def open_session(hub: Hub, viewport: ViewportSize = VIEWPORT, script: str = "") -> Session:
+    """Return a session in a new context; raises Playwright's errors.
 
-
-@functools.cache
-def page_script() -> str:
-    """Return what runs in every page before its own scripts."""
-    parts = [_script(name) for name in ("world.js", "snapshot.js", "act.js")]
-    own = "\n".join(parts)
-    world = f"(() => {{\nconst EPOCH = {EPOCH_MILLISECONDS};\n{own}}})();"
-    return f"if (!globalThis.__agentgym) {{\n{world}\n{_script('miniwob.js')}}}"
-
-
-def _script(name: str) -> str:
-    return (Path(__file__).parent / "scripts" / name).read_text(encoding="utf-8")
+    `script` runs in every page before its own scripts, after ours.
+    """
+    return await Session(hub, viewport, script).prepare()

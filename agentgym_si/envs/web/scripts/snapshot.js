@@ -20,6 +20,7 @@ const SHAPES = {
 const SKIPPED = new Set([
   "SCRIPT", "STYLE", "TEMPLATE", "NOSCRIPT", "HEAD", "META", "LINK", "TITLE", "OPTION", "DATALIST", "defs",
 ]);
+const FRAMES = new Set(["IFRAME", "FRAME"]);
 const CONTROLS = new Set(["INPUT", "TEXTAREA", "SELECT"]);
 // Classes that libraries put on everything; they name nothing.
 const GENERIC = /^ui-(resizable-handle|button|icon|corner|widget|state|draggable|droppable|sortable|spinner-button)/;
@@ -36,6 +37,7 @@ const roleOf = (element) => {
   if (tag === "TEXTAREA") return "textarea";
   if (tag === "SELECT") return element.multiple || element.size > 1 ? "listbox" : "combobox";
   if (tag === "BUTTON" || tag === "SUMMARY") return "button";
+  if (FRAMES.has(tag)) return "";
   const role = element.getAttribute("role");
   if (ROLES.has(role)) return role;
   if (element.isContentEditable && !element.parentElement?.isContentEditable) return "textarea";
@@ -83,7 +85,7 @@ const valueOf = (element, role) => {
 };
 const innerDocument = (element) => {
   try {
-    return ["IFRAME", "FRAME"].includes(element.tagName) ? element.contentDocument : null;
+    return FRAMES.has(element.tagName) ? element.contentDocument : null;
   } catch (error) {
     return null;  // a detached frame
   }
@@ -207,8 +209,13 @@ const standsAlone = (element) => {
   return texts < 2 || ["SPAN", "B", "LI", "P"].includes(element.tagName);
 };
 const inlineOnly = (element) => [...element.children].every((child) =>
-  !roleOf(child) && !child.shadowRoot && !inSvg(child) && inlineOnly(child) &&
+  !roleOf(child) && !FRAMES.has(child.tagName) && !child.shadowRoot && !inSvg(child) && inlineOnly(child) &&
   (child.tagName === "BR" || getComputedStyle(child).display.startsWith("inline")));
+// What stands in an element, in the order in which it is shown: its shadow's, and what fills a slot.
+const childrenOf = (element) => {
+  const filling = element.tagName === "SLOT" ? element.assignedNodes() : [];
+  return filling.length ? filling : (element.shadowRoot ?? element).childNodes;
+};
 const labels = (element) =>
   element.tagName === "LABEL" && (element.control || CONTROLS.has(element.nextElementSibling?.tagName));
 
@@ -254,7 +261,7 @@ const snapshot = (excluded, view = {}) => {
     if (SKIPPED.has(element.tagName) || (element.id && excluded.has(element.id))) return;
     const style = getComputedStyle(element);
     if (hidden(element, style)) return;
-    const seen = style.visibility === "visible" && !offPage(element, inner);
+    const seen = style.visibility === "visible" && (style.display === "contents" || !offPage(element, inner));
     let role = seen && element !== document.body ? roleOf(element) : "";
     if (quiet && role === "clickable") role = "";
     if (role === "drawing") emitControl(element, role, style);
@@ -264,7 +271,7 @@ const snapshot = (excluded, view = {}) => {
       quiet = true;
     } else if (seen && inSvg(element) && element.tagName !== "svg") emitDrawn(element, style);
     if (element.tagName === "text") return;
-    if (["IFRAME", "FRAME"].includes(element.tagName) && seen) return walkFrame(element);
+    if (FRAMES.has(element.tagName) && seen) return walkFrame(element);
     if (!role && seen && view.placed && element.matches(view.placed)) {
       if (shown(element)) emitText(element, shown(element), looksOf(element, null));
       else emit(element, "rectangle", "", null, [], null, looksOf(element, colourOf(style.backgroundColor)));
@@ -276,7 +283,7 @@ const snapshot = (excluded, view = {}) => {
       return;
     }
     const within = { x: inner.x + element.scrollLeft, y: inner.y + element.scrollTop };
-    for (const child of (element.shadowRoot ?? element).childNodes) {
+    for (const child of childrenOf(element)) {
       if (child.nodeType === 1) walk(child, silent, within);
       else if (child.nodeType === 3 && seen && !silent && collapse(child.data) && legible(element)) emitText(child, collapse(child.data));
     }

@@ -124,16 +124,20 @@ const idle = async () => {
   await null;
 };
 
-// On the way to another document: said once.
+// On the way to another document: said once. Other schemes (mailto:, file:) lead to none.
 let leaving = false;
 globalThis.navigation?.addEventListener("navigate", (event) => {
-  if (!event.destination.sameDocument && event.downloadRequest === null) leaving = true;
+  const { sameDocument, url } = event.destination;
+  if (!sameDocument && event.downloadRequest === null && /^(https?|about|blob):/.test(url)) leaving = true;
 });
 const leaves = () => {
   const before = leaving;
   leaving = false;
   return before;
 };
+
+// Only what a script has opened may a script close; the task's own tab stays.
+if (!globalThis.opener && globalThis.top === globalThis) globalThis.close = () => {};
 
 // A live site is still when it has not changed for a while.
 const QUIET = 100;  // milliseconds of the wall's clock
