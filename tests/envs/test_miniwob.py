@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import random
 import re
-import select
-import socket
 from collections.abc import Iterator
 
 import gymnasium as gym
@@ -311,53 +309,6 @@ def test_no_request_leaves_and_no_page_loads_twice(env: MiniWoBEnv, url: str) ->
     assert observation.splitlines()[:2] == before.splitlines()
     assert env._session.tabs[0].page.url == "http://miniwob.test/click-test.html"
     assert env.step("click('1')")[1] == 1.0
-
-
-ESCAPES = """
-(async () => {
-  const url = 'http://127.0.0.1:PORT/';
-  const ignore = () => 0;
-  const add = (tag, more) => document.head.append(Object.assign(document.createElement(tag), more));
-  fetch(url, {mode: 'no-cors'}).catch(ignore);
-  navigator.sendBeacon(url, 'x');
-  new WebSocket('ws://127.0.0.1:PORT/');
-  new EventSource(url);
-  new Image().src = url;
-  for (const rel of ['prefetch', 'preconnect', 'dns-prefetch', 'stylesheet'])
-    add('link', {rel, href: url});
-  add('script', {src: url});
-  add('script', {type: 'speculationrules',
-                 text: JSON.stringify({prefetch: [{source: 'list', urls: [url]}]})});
-  add('iframe', {src: url});
-  const form = document.createElement('form');
-  document.body.append(Object.assign(form, {action: url, method: 'post', target: '_blank'}));
-  form.submit();
-  window.open(url, '_blank', 'noopener');
-  new Worker(URL.createObjectURL(new Blob([`importScripts('${url}')`]))).onerror = ignore;
-  const peer = new RTCPeerConnection({iceServers: [{urls: 'stun:127.0.0.1:PORT'}]});
-  peer.createDataChannel('x');
-  await peer.setLocalDescription(await peer.createOffer());
-  navigator.serviceWorker?.register(url).catch(ignore);
-  return 'tried';
-})()
-"""
-
-
-def test_nothing_reaches_a_server_that_listens(env: MiniWoBEnv) -> None:
-    start(env, "click-test")
-    with (
-        socket.create_server(("127.0.0.1", 0)) as tcp,
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
-    ):
-        port = tcp.getsockname()[1]
-        udp.bind(("127.0.0.1", port))
-        assert env._hub is not None and env._session is not None
-        script = ESCAPES.replace("PORT", str(port))
-        assert env._hub.call(env._session.evaluate(script), 20) == "tried"
-        for _ in range(3):
-            env.step("noop()")
-        readable, _, _ = select.select([tcp, udp], [], [], 1.0)
-        assert readable == []
 
 
 def test_cheats_earn_nothing(env: MiniWoBEnv) -> None:
