@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
@@ -187,12 +187,12 @@ class StackedLora:
             if self._chosen is None:
                 return None
             read = inputs[0].to(self.weights.dtype)
-            return output + self._delta(index, read).to(output.dtype)
+            return self._added(index, read, output.to(self.weights.dtype)).to(output.dtype)
 
         return add
 
-    def _delta(self, index: int, read: torch.Tensor) -> torch.Tensor:
-        """Return what the adapters add to a layer's (R, L, out), having read (R, L, in)."""
+    def _added(self, index: int, read: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        """Return a layer's (R, L, out) with what the adapters add, having read (R, L, in)."""
         down, up = self._layers[index]
         chosen = self._chosen
         if read.dim() != 3:
@@ -201,17 +201,18 @@ class StackedLora:
                 "name others in targets"
             )
         if isinstance(chosen, int) and chosen != _IN_ORDER:
-            return (read @ down[chosen].T) @ up[chosen].T * self._scale
+            return torch.add(output, (read @ down[chosen].T) @ up[chosen].T, alpha=self._scale)
         if isinstance(chosen, int):
-            stacked = read.reshape(self.count, -1, read.shape[-1])
-            delta = torch.bmm(torch.bmm(stacked, down.mT), up.mT)
-            return delta.view(*read.shape[:-1], up.shape[1]) * self._scale
+            between = torch.bmm(read.reshape(self.count, -1, read.shape[-1]), down.mT)
+            stacked = output.reshape(self.count, -1, output.shape[-1])
+            added = torch.baddbmm(stacked, between, up.mT, alpha=self._scale)
+            return added.view(output.shape)
         assert chosen is not None
         if len(chosen) != len(read):
             raise BadInput(f"expected a batch of {len(chosen)} rows, got {len(read)}")
         picked = chosen.clamp_min(0)
-        delta = torch.bmm(torch.bmm(read, down[picked].mT), up[picked].mT) * self._scale
-        return delta * (chosen >= 0)[:, None, None]
+        between = torch.bmm(read, down[picked].mT) * (chosen >= 0)[:, None, None]
+        return torch.baddbmm(output, between, up[picked].mT, alpha=self._scale)
 
     # Training -----------------------------------------------------------------------------
 
@@ -233,7 +234,7 @@ class StackedLora:
         if len(rows) != self.count:
             raise BadInput(f"expected rows for {self.count} adapters, got {len(rows)}")
         config = self.model.config.get_text_config()
-        kept = [check_rows(own, config) if own else [] for own in rows]
+        kept = [list(map(as_example, check_rows(own, config))) if own else [] for own in rows]
         plans = [_plan(len(own), self.settings) for own in kept]
         updates = max(map(len, plans))
         rates = torch.tensor([_rates(len(plan), updates, self.settings) for plan in plans])
@@ -254,16 +255,12 @@ class StackedLora:
         return found
 
     def _backward(
-        self, batch: Sequence[Sequence[Weighted]], pad: int
+        self, batch: Sequence[Sequence[Mapping[str, Any]]], pad: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (count,) losses and (count, size) gradients of the rows, a list an adapter."""
+        """Return (count,) losses and (count, size) gradients of examples, a list an adapter."""
         most = max(map(len, batch))
         nothing = {"input_ids": [pad], "labels": [IGNORED], "weights": [0.0]}
-        examples = [
-            example
-            for own in batch
-            for example in [*map(as_example, own), *[nothing] * (most - len(own))]
-        ]
+        examples = [example for own in batch for example in [*own, *[nothing] * (most - len(own))]]
         fills = {"input_ids": pad, "labels": IGNORED, "weights": 0.0}
         inputs = pad_batch(examples, fills)
         inputs = {name: tensor.to(self.weights.device) for name, tensor in inputs.items()}
