@@ -29,7 +29,7 @@ class Cassette:
         self._replies: dict[Request, list[Reply]] = {}
         self._next: dict[Request, int] = {}
         if not recording:
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for number, line in enumerate(_lines(path), 1):
                 request, reply = _decode(line, f"{path.name}, line {number}")
                 self._replies.setdefault(request, []).append(reply)
 
@@ -80,11 +80,20 @@ def open_cassette(path: str | Path | None, network: Network) -> Cassette | None:
     return Cassette(path, recording=not path.exists())
 
 
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"expected a cassette of JSON lines in {path}, got {error}") from error
+
+
 def _decode(line: str, where: str) -> tuple[Request, Reply]:
     try:
         record: dict[str, Any] = json.loads(line)
         request = Request(record["method"], record["url"], record["body"])
         headers = dict(record["headers"])
+        if not all(isinstance(text, str) for text in (*request, *headers, *headers.values())):
+            raise TypeError("expected strings")
         kind = headers.pop("content-type", "application/octet-stream")
         body = base64.b64decode(record["reply"], validate=True)
         return request, Reply(body, kind, int(record["status"]), headers)

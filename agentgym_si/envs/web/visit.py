@@ -75,9 +75,9 @@ class VisitEnv(BrowserEnv):
 
     def start(self, task: Task, rng: np.random.Generator) -> str:
         """Open the first page."""
-        read = f"__agentgym.read({self._look})"
+        begin = self._step(STEP_MILLISECONDS)
         return self._take(
-            self.open_page(self._url, self._answer, read, hosts=self._hosts, seed=self._seed)
+            self.open_page(self._url, self._answer, begin, hosts=self._hosts, seed=self._seed)
         )
 
     def act(self, action: str) -> Step:
@@ -88,9 +88,7 @@ class VisitEnv(BrowserEnv):
         if call.name == "send_msg_to_user":
             right = self._told is not None and _plain(call.arguments[0]) == _plain(self._told)
             return self._shown, float(right), True
-        waited = self.waited(call) or STEP_MILLISECONDS
-        live = str(self._network.mode != "none").lower()
-        step = f"__agentgym.step({waited}, {live}, {self._look})"
+        step = self._step(self.waited(call) or STEP_MILLISECONDS)
         state = self.play(call, step, f"__agentgym.read({self._look})")
         observation = self._take(state)
         if state["error"] is not None:
@@ -101,6 +99,11 @@ class VisitEnv(BrowserEnv):
     def step_info(self) -> Mapping[str, Any]:
         """Return where the browser is, and what `BrowserEnv` tells."""
         return {**super().step_info(), "url": self._place}
+
+    def _step(self, milliseconds: float) -> str:
+        """Return the expression that lets a page's time pass, and what it asks for come."""
+        live = str(self._network.mode != "none").lower()
+        return f"__agentgym.step({milliseconds}, {live}, {self._look})"
 
     def _take(self, state: Mapping[str, Any]) -> str:
         self._place = state["url"]
