@@ -267,7 +267,8 @@ class Hub:
         return True
 
     async def _draw(self, line: CDPSession, screenshot: bool) -> str:
-        options = {"screenshot": {"format": "png", "optimizeForSpeed": True}} if screenshot else {}
+        picture = {"screenshot": {"format": "png", "optimizeForSpeed": True}}
+        options = picture if screenshot else {"noDisplayUpdates": True}
         async with self._drawing:
             drawing = asyncio.ensure_future(line.send("HeadlessExperimental.beginFrame", options))
             await asyncio.wait((drawing,), timeout=FRAME_SECONDS)
