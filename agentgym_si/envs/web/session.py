@@ -247,7 +247,9 @@ class Session:
                 if not any(sign in error.message for sign in _LEFT):
                     raise
                 state = {"leaving": True}
-            if not (isinstance(state, dict) and state.get("leaving")):
+            if not isinstance(state, dict) or not state.keys() & {"leaving", "rows"}:
+                raise EnvFailure("page_error", "the page does not say what is on it")
+            if not state.get("leaving"):
                 await self._tabs.settle()
                 return state
             await self._arrive(here)
@@ -371,11 +373,16 @@ class Session:
             self._crashed.set_result(None)
 
     async def _hear(self, dialog: Dialog) -> None:
+        from playwright.async_api import Error
+
         self.dialogs.append(dialog.message)
-        if dialog.type in ("alert", "beforeunload"):
-            await dialog.accept()
-        else:
-            await dialog.dismiss()
+        try:
+            if dialog.type in ("alert", "beforeunload"):
+                await dialog.accept()
+            else:
+                await dialog.dismiss()
+        except Error as error:
+            logger.debug("a dialog's page is gone: %s", error)
 
 
 async def open_session(hub: Hub, viewport: ViewportSize = VIEWPORT, script: str = "") -> Session:

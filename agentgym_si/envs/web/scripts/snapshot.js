@@ -208,9 +208,18 @@ const standsAlone = (element) => {
   }
   return texts < 2 || ["SPAN", "B", "LI", "P"].includes(element.tagName);
 };
-const inlineOnly = (element) => [...element.children].every((child) =>
-  !roleOf(child) && !FRAMES.has(child.tagName) && !child.shadowRoot && !inSvg(child) && inlineOnly(child) &&
-  (child.tagName === "BR" || getComputedStyle(child).display.startsWith("inline")));
+let inline = new Map();  // of one snapshot: each element is looked at once
+const inlineOnly = (element) => {
+  if (!inline.has(element)) inline.set(element, [...element.children].every(isInline));
+  return inline.get(element);
+};
+const isInline = (child) =>
+  (child.tagName === "BR" || getComputedStyle(child).display.startsWith("inline")) &&
+  !FRAMES.has(child.tagName) && !child.shadowRoot && !inSvg(child) && !roleOf(child) && inlineOnly(child);
+// Of a very long text the middle is left out here already; `snapshot.py` shows less of it.
+const LONG = 4000;
+const brief = (text) =>
+  typeof text === "string" && text.length > LONG ? (text.slice(0, LONG / 2) + text.slice(-LONG / 2)).toWellFormed() : text;
 // What stands in an element, in the order in which it is shown: its shadow's, and what fills a slot.
 const childrenOf = (element) => {
   const filling = element.tagName === "SLOT" ? element.assignedNodes() : [];
@@ -230,6 +239,7 @@ const boxOf = (node) => {
 // view.placed: a selector of parts that are no controls and whose place is told.
 const snapshot = (excluded, view = {}) => {
   const rows = [];
+  inline = new Map();
   const taken = new Set();
   const focused = deepFocus();
   const emit = (node, ...row) => {
@@ -279,7 +289,8 @@ const snapshot = (excluded, view = {}) => {
     }
     const silent = quiet || labels(element);
     if (!silent && seen && element.childNodes.length && inlineOnly(element) && !element.shadowRoot && !inSvg(element)) {
-      if (shown(element)) emitText(element, shown(element));
+      const text = shown(element);
+      if (text) emitText(element, text);
       return;
     }
     const within = { x: inner.x + element.scrollLeft, y: inner.y + element.scrollTop };
@@ -294,5 +305,6 @@ const snapshot = (excluded, view = {}) => {
     else if (!inner) emit(frame, "frame", collapse(frame.title || frame.src), null, ["closed"], null, null);
   };
   if (document.body) walk(document.body, false, { x: 0, y: 0 });
-  return rows.filter(([node]) => !taken.has(node)).map(([node, ...row]) => [idOf(node), ...row]);
+  return rows.filter(([node]) => !taken.has(node)).map(([node, role, name, value, ...row]) =>
+    [idOf(node), role, brief(name), brief(value), ...row]);
 };
