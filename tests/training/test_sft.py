@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file
 
 from agentgym_si.errors import BadInput, RunStopped, UnknownName
+from agentgym_si.policies.base import History
 from agentgym_si.policies.hf import TransformersPolicy
 from agentgym_si.policies.tiny import build_tiny
 from agentgym_si.training.sft import SFTSettings, train_sft
@@ -267,3 +268,18 @@ def test_a_surrogate_reads_the_ratio_to_the_behaviour(start: Path, tmp_path: Pat
         train_sft(start, make_rows(), tmp_path / "no", settings)
     with pytest.raises(UnknownName, match="unknown surrogate 'gpro'; did you mean grpo"):
         SFTSettings(surrogate="gpro")
+
+
+def test_the_ratio_is_that_of_the_temperature_sampled_at(start: Path, tmp_path: Path) -> None:
+    """Straight after sampling it is 1, so that with weights 1 the loss is -1."""
+    policy = TransformersPolicy(start, device="cpu", temperature=0.5, max_new_tokens=6)
+    histories = [History((f"lorem {number}",), seed=number) for number in range(4)]
+    actions = [action for (action,) in policy.act(histories)]
+    rows = [
+        Weighted(a.prompt_ids, a.token_ids, (1.0,) * len(a.token_ids), a.logprobs) for a in actions
+    ]
+    settings = replace(PLAIN, surrogate="grpo")
+    right = train_sft(start, rows, tmp_path / "right", replace(settings, temperature=0.5))
+    wrong = train_sft(start, rows, tmp_path / "wrong", settings)
+    assert right.first_loss == pytest.approx(-1.0, abs=1e-5)
+    assert abs(wrong.first_loss + 1.0) > 1e-2
