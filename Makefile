@@ -13,8 +13,10 @@ setup: .venv/.installed browser ## make .venv with all that development needs, a
 improve: setup ## the main job: an agent gets better at web pages by its own experience
 	$(BIN)/agentgym-si improve
 
+# The sandboxes' tests count what is alive on the host: they run by themselves.
 test: setup ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadfile --ignore=tests/sandboxes
+	$(BIN)/python -m pytest tests/sandboxes
 
 check: .venv/.installed ## format, lint, types, floors
 	$(BIN)/ruff format --check .
