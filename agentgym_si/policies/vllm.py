@@ -19,6 +19,7 @@ from agentgym_si.policies.tokens import ChatTokens
 from agentgym_si.types import Weighted
 
 try:
+    import torch
     from vllm import LLM, SamplingParams, TokensPrompt
 except ImportError as error:
     raise MissingDependency("vllm:MODEL needs vLLM: pip install 'agentgym-si[vllm]'") from error
@@ -102,7 +103,8 @@ class VLLMPolicy(SamplingPolicy):
 
     def _run(self, prompts: Sequence[Sequence[int]], settings: Any) -> list[Any]:
         asked = [TokensPrompt(prompt_token_ids=list(prompt)) for prompt in prompts]
-        return list(self._engine.generate(asked, settings, use_tqdm=False))
+        with torch.random.fork_rng(devices=[]):  # an engine of this very process draws from it
+            return list(self._engine.generate(asked, settings, use_tqdm=False))
 
     def logprobs(
         self, contexts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]]
