@@ -19,7 +19,8 @@ PAUSE_SECONDS = 0.1
 SPOT = """
 (() => {
   const [x, y] = [X, Y];
-  const e = document.elementFromPoint(x, y);
+  const hit = document.elementFromPoint(x, y);
+  const e = hit?.closest('svg') ?? hit;  // a drawing's parts change their order
   const box = e?.getBoundingClientRect();
   const part = [...document.body.querySelectorAll('*')].indexOf(e);
   return part < 0 ? null : [part, (x - box.left) / box.width, (y - box.top) / box.height];

@@ -33,13 +33,13 @@ const find = (part, across, down) => {{
     return [box.left + across * box.width, box.top + down * box.height];
   }};
   const hit = document.elementFromPoint(...at());
-  if (!hit || !(e.contains(hit) || hit.contains(e)))
+  if (!e.contains(hit))
     e.scrollIntoView({{block: 'center', inline: 'nearest', behavior: 'instant'}});
   return at();
 }};
 """
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 
 LONGEST_EPISODE = 2**31 - 1
 """Milliseconds; the page's own limit is none of what is compared."""
@@ -150,11 +150,15 @@ class Official:
         self._env.close()
 
     def _point(self, spot: Spot) -> tuple[float, float]:
-        """Return where a spot is on the official page, scrolled into view."""
+        """Return where a spot is on the official page, scrolled into view and at rest."""
         if spot.part < 0:
             return spot.x, spot.y
-        x, y = self.ask(f"{FIND} return find({spot.part}, {spot.across}, {spot.down})")
-        return round(x, 2), round(y, 2)
+        script = f"{FIND} return find({spot.part}, {spot.across}, {spot.down})"
+        before, now = None, self.ask(script)
+        while now != before:
+            time.sleep(POLL_SECONDS)
+            before, now = now, self.ask(script)
+        return round(now[0], 2), round(now[1], 2)
 
     def _action(self, event: Event) -> dict[str, Any]:
         kind = self._actions.action_types.index(self._names[event.kind])
