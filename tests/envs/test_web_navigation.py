@@ -197,7 +197,7 @@ def test_what_a_page_is_answered_is_waited_for(visit: Visit, method: str) -> Non
 
 def test_popups_are_tabs_up_to_a_limit(visit: Visit) -> None:
     pages = {
-        "": "<a href='/one' target=_blank>one</a><button onclick=\"for (let n = 0; n < 20; n++)"
+        "": "<a href='/one' target=_blank>one</a><button onclick=\"for (let n = 0; n < 8; n++)"
         "window.open('/two')\">many</button>"
         "<button onclick=\"window.open('/one', '_blank', 'noopener')\">alone</button>",
         "one": "<p>first</p>",

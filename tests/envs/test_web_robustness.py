@@ -196,3 +196,25 @@ def test_a_page_that_spoils_the_language_is_a_failure_at_worst(
     info = env.reset(seed=0)[1]
     assert "failure" not in info or info["failure"]["kind"] in ("page_error", "deadline")
     is_as_ever(env, site)
+
+
+def test_a_page_that_closes_itself_stays_or_is_a_failure_of_its_own(
+    env: VisitEnv, site: dict[str, str]
+) -> None:
+    """A page that takes the browser of its neighbours with it."""
+    site["page"] = FINE
+    env._deadline = 20.0
+    with VisitEnv(url=HOME, pages={HOME: FINE}) as other:
+        other.reset(seed=0)
+        site["page"] = (
+            "<button onclick='window.close()'>a</button><button onclick='"
+            "document.body.append(document.createElement(`iframe`));"
+            "frames[0].close.call(window)'>b</button>"
+        )
+        env.reset(seed=0)
+        assert 'button "a"' in env.step("click('1')")[0]
+        info = env.step("click('2')")[4]
+        assert info.get("failure", {}).get("kind", "page_crashed") == "page_crashed"
+        assert '"clicked"' in other.step("click('2')")[0]
+        assert env._hub is other._hub and not other._hub.broken
+    is_as_ever(env, site)

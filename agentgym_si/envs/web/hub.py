@@ -173,6 +173,16 @@ class Hub:
         answer = await self._root.send("SystemInfo.getProcessInfo")
         return [int(process["id"]) for process in answer["processInfo"]]
 
+    async def answers(self) -> bool:
+        """Say whether the browser is still there."""
+        from playwright.async_api import Error
+
+        try:
+            await asyncio.wait_for(self.processes(), GRACE_SECONDS)
+        except (Error, TimeoutError):
+            return False
+        return True
+
     def later(self, work: Work) -> None:
         """Run work on the hub's loop without waiting for it; from any thread."""
         if not self.broken and self._thread.is_alive():
@@ -211,9 +221,14 @@ class Hub:
     def _kind_of(self, error: Error) -> str:
         if "crashed" in error.message:
             return "page_crashed"
+        if "closed" in error.message and self._browser is not None:  # the page, or the browser?
+            asked = asyncio.run_coroutine_threadsafe(self.answers(), self._loop)
+            try:
+                return "page_crashed" if asked.result(2 * GRACE_SECONDS) else "browser_died"
+            except (TimeoutError, CancelledError):
+                return "browser_died"
         lost = self._browser is None or not self._browser.is_connected()
-        # Nobody closes a page that a call is at work on: where one is closed, all are.
-        return "browser_died" if lost or "closed" in error.message else "browser_error"
+        return "browser_died" if lost else "browser_error"
 
     def _count_failure(self, given_up: bool) -> None:
         """Replace the browser at the next reset where it is lost, or fails again and again."""

@@ -306,10 +306,12 @@ class Session:
         try:
             await asyncio.wait((sending, self._crashed), return_when=asyncio.FIRST_COMPLETED)
             if not sending.done():
-                raise EnvFailure("page_crashed", "the page's process died")
+                kind = "page_crashed" if await self._hub.answers() else "browser_died"
+                raise EnvFailure(kind, "the page is gone")
             return sending.result()
         except Error as error:
-            if "closed" in error.message and asked is not self.tabs[0] and not self._hub.broken:
+            closed = "closed" in error.message and asked is not self.tabs[0]
+            if closed and await self._hub.answers():
                 raise TabGone from error
             raise
         finally:

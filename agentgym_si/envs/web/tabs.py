@@ -132,6 +132,9 @@ class Tabs:
 
     def _forget(self, page: Page) -> None:
         """Take a closed page from the tabs; whoever looked at it looks at the first."""
+        if self.open and self.open[0].page is page:
+            self._crashed(page)
+            return
         self._adoptions.pop(page, None)
         for index, tab in enumerate(self.open):
             if tab.page is page:
