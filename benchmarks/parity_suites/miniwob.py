@@ -38,18 +38,6 @@ SETTLE_SECONDS = 0.55
 SHORT_SECONDS = 0.06
 """Instead of that, for pages on which nothing takes time."""
 
-WAITING = re.compile("button-delay")
-"""Tasks with animations, delays and pauses."""
-
-REASONS = {
-    "use-colorwheel-2": "the page reads the box after every key; fill puts the text in at once",
-}
-"""What makes the difference where there is one."""
-
-UTTERANCE = "core.getUtterance()"
-ELEMENTS = "Object.keys(core.flattenDOMInfo(core.getDOMInfo())).length"
-"""How many elements the official observation of a page has."""
-
 WALL_CLOCK = {
     "button-delay": "how long the pause was is measured by the wall's clock there",
     "drag-cube": "the cube turns by the wall's clock there",
@@ -68,6 +56,7 @@ WAITING = re.compile(
 CLIPBOARD = "the clipboard there is the system's, and holds the text of the episode before"
 LINES = "text is drawn by another renderer there, so lines break elsewhere and heights are others"
 MARKS = "a drag by chromedriver marks no text in this Chromium"
+TYPED = "the page reads the box after every key; fill puts the text in at once"
 UNAVOIDABLE = {
     "copy-paste": CLIPBOARD,
     "copy-paste-2": CLIPBOARD,
@@ -77,21 +66,15 @@ UNAVOIDABLE = {
 }
 REASONS = {
     **UNAVOIDABLE,
-    "use-colorwheel-2": "the page reads the box after every key; fill puts the text in at once",
+    "use-colorwheel": TYPED,
+    "use-colorwheel-2": TYPED,
+    "use-spinner": "the box refuses keys; fill puts the text in without any, as BrowserGym's does",
 }
 """What makes the difference where there is one."""
 
 UTTERANCE = "core.getUtterance()"
 ELEMENTS = "Object.keys(core.flattenDOMInfo(core.getDOMInfo())).length"
 """How many elements the official observation of a page has."""
-
-MOVING = {
-    "drag-cube": "the cube turns by the wall's clock there",
-    "moving-items": "the circles move by the wall's clock there",
-    "simon-says": "the buttons light up by the wall's clock there",
-    "stock-market": "the price changes by the wall's clock there",
-}
-"""Tasks whose pages cannot be at the same point of their time in both."""
 
 
 def compare(data: Path, quick: bool) -> Report:
