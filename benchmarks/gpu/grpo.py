@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-from sft import ENV, TASK, memory_gib, parse, warm_start
+from sft import ENV, memory_gib, parse, warm_start
 
 from agentgym_si.policies.hf import TransformersPolicy
 from agentgym_si.training.grpo import GRPOSettings, train_grpo
 from agentgym_si.training.rows import to_rows
 from agentgym_si.training.sft import SFTSettings, train_sft
 from agentgym_si.types import Trajectory
+
+TASK, KEYS = "sum-k1-t1", 1
+"""Copying a number: learned in part by a short warm start, so that there is something to gain."""
 
 
 def main() -> None:
@@ -33,7 +36,7 @@ def main() -> None:
 
 
 def run(arguments: Any, folder: Path) -> dict[str, Any]:
-    start, played = warm_start(arguments, folder)
+    start, played = warm_start(arguments, folder, TASK, KEYS)
     policy = TransformersPolicy(start, device="cpu")
     rows = [row for trajectory in played for row in to_rows(trajectory, policy.tokens)]
     parameters = sum(p.numel() for p in policy.model.parameters())
@@ -63,7 +66,7 @@ def run(arguments: Any, folder: Path) -> dict[str, Any]:
     )
     groups = arguments.steps * arguments.batch // settings.group
     tasks = [(TASK, seed) for seed in range(10_000, 10_000 + groups)]
-    envs = [gym.make(ENV, keys=10, disable_env_checker=True) for _ in range(64)]
+    envs = [gym.make(ENV, keys=KEYS, disable_env_checker=True) for _ in range(64)]
     report = train_grpo(folder / "warm", envs, tasks, folder / "out", settings, note)
     return {
         "parameters": parameters,

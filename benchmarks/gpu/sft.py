@@ -27,7 +27,7 @@ from agentgym_si.training.rows import to_rows
 from agentgym_si.training.sft import SFTSettings, train_sft
 from agentgym_si.types import Trajectory
 
-ENV, TASK = "agentgym_si/LongHorizon-v0", "sum-k1-t10"
+ENV = "agentgym_si/LongHorizon-v0"
 
 
 def main() -> None:
@@ -45,13 +45,15 @@ def parse(description: str | None) -> argparse.Namespace:
     parser.add_argument("--layers", type=int, default=10)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--warm", type=int, default=300, help="updates of SFT before GRPO")
+    parser.add_argument("--warm", type=int, default=50, help="updates of SFT before GRPO")
     return parser.parse_args()
 
 
-def warm_start(arguments: argparse.Namespace, folder: Path) -> tuple[Path, list[Trajectory]]:
+def warm_start(
+    arguments: argparse.Namespace, folder: Path, task: str, keys: int
+) -> tuple[Path, list[Trajectory]]:
     """Return a checkpoint of the asked-for shape, and the oracle's episodes."""
-    env = gym.make(ENV, task=TASK, keys=10, disable_env_checker=True)
+    env = gym.make(ENV, task=task, keys=keys, disable_env_checker=True)
     played = rollout(env, OraclePolicy(), episodes=400)
     env.close()
     texts = [message["content"] for trajectory in played for message in trajectory.messages()]
@@ -72,7 +74,7 @@ def memory_gib(device: str) -> float | None:
 
 
 def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    start, played = warm_start(arguments, folder)
+    start, played = warm_start(arguments, folder, "sum-k1-t10", 10)
     policy = TransformersPolicy(start, device="cpu")
     rows = [row for trajectory in played for row in to_rows(trajectory, policy.tokens)]
     parameters = sum(p.numel() for p in policy.model.parameters())
