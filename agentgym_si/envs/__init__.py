@@ -1,8 +1,5 @@
 """Floor 2: worlds with Gymnasium's interface; here are their ids and nothing else."""
 
-from functools import partial
-from typing import Any
-
 import gymnasium as gym
 
 ENTRY_POINTS = {
@@ -21,11 +18,5 @@ def register() -> None:
     """Register every id with Gymnasium; safe to call again."""
     for env_id, entry_point in ENTRY_POINTS.items():
         if env_id not in gym.registry:
-            vector = partial(_make_vector, env_id)
+            vector = f"agentgym_si.envs.vector:{env_id}"
             gym.register(id=env_id, entry_point=entry_point, vector_entry_point=vector)
-
-
-def _make_vector(env_id: str, **arguments: Any) -> Any:
-    from agentgym_si.envs.vector import vector_of
-
-    return vector_of(env_id, **arguments)

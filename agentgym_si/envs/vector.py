@@ -19,6 +19,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from agentgym_si.envs import ENTRY_POINTS
 from agentgym_si.errors import BadInput
 
 Texts = tuple[str, ...]
@@ -196,3 +197,10 @@ def vector_of(env_id: str, num_envs: int = 1, **arguments: Any) -> ThreadVectorE
     """Return `num_envs` environments of an id in one vector; what `gym.make_vec` calls."""
     mode = arguments.pop("autoreset_mode", AutoresetMode.NEXT_STEP)
     return ThreadVectorEnv([partial(gym.make, env_id, **arguments)] * num_envs, autoreset_mode=mode)
+
+
+def __getattr__(name: str) -> Callable[..., ThreadVectorEnv]:
+    """Return `vector_of` an id; Gymnasium looks a vector's maker up by a text."""
+    if name not in ENTRY_POINTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return partial(vector_of, name)
