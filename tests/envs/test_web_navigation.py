@@ -53,6 +53,7 @@ def test_links_history_and_home(visit: Visit) -> None:
     assert '"one"' in env.step("click('1')")[0]
     assert 'text "two"' in env.step("click('2')")[0]
     assert 'text "one"' in env.step("go_back()")[0]
+    assert "failure" not in env.step("scroll(0, 10)")[4]  # a tab that nobody draws scrolls never
     assert '[1] link "one"' in env.step("go_back()")[0]
     assert "error: there is no page to go back to" in env.step("go_back()")[0]
     env.step("go_forward()")

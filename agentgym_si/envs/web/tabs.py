@@ -111,7 +111,7 @@ class Tabs:
         page.on("crash", self._crashed)
         page.on("close", self._forget)
         line = await page.context.new_cdp_session(page)
-        tab = Tab(page, line, drawn=self._hub.owns_frames and not self.open)
+        tab = Tab(page, line, drawn=self._hub.owns_frames)
         line.on("Page.loadEventFired", lambda _: tab.loaded.set())
         line.on("Page.navigatedWithinDocument", tab.note_place)
         line.on("Page.windowOpen", self._announce)
