@@ -21,8 +21,8 @@ from typing import Any
 
 from agentgym_si.envs.web.browsers import launch_arguments
 from agentgym_si.envs.web.fence import Network
-from agentgym_si.envs.web.pages import document
-from agentgym_si.envs.web.session import page_script
+from agentgym_si.envs.web.page_script import page_script
+from agentgym_si.envs.web.pages import document, library
 
 URL = "http://miniwob.test/page.html"
 
@@ -131,7 +131,8 @@ async def _open(pipe: Pipe, task: str, seed: int) -> tuple[str, list[int]]:
     pipe.heard = hear
     await pipe.send("Page.enable", session)
     await pipe.send("Fetch.enable", session, patterns=[{"urlPattern": "*"}])
-    await pipe.send("Page.addScriptToEvaluateOnNewDocument", session, source=page_script())
+    script = page_script() + library()
+    await pipe.send("Page.addScriptToEvaluateOnNewDocument", session, source=script)
     size = {"width": 332, "height": 214, "deviceScaleFactor": 1, "mobile": False}
     await pipe.send("Emulation.setDeviceMetricsOverride", session, **size)
     await pipe.send("Page.navigate", session, url=URL)

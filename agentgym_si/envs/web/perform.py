@@ -29,7 +29,7 @@ async def perform(session: Session, call: Call) -> None:
     handler: Callable[..., Awaitable[None]] = getattr(_Hands(session), call.name)
     with suppress(TabGone):  # what it was carried out in may close over it
         await handler(*call.arguments)
-    await session.settle_tabs()
+    await session.tab_bar.settle()
 
 
 class _Hands:
@@ -200,7 +200,7 @@ class _Hands:
     async def tab_close(self) -> None:
         if self._session.active == 0:
             raise ActionError("the task's own tab stays open")
-        await self._session.close_tab()
+        await self._session.tab_bar.close()
 
     async def send_msg_to_user(self, _: str) -> None:
         return

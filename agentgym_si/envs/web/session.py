@@ -7,9 +7,10 @@ one before could have left (tabs, storage, cookies, history, pointer) is gone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentgym_si.envs.web.cassette import Cassette
@@ -76,8 +77,8 @@ class Session:
         self.pointer = (80.0, 130.0)
         self.held = "none"
         """The mouse button that is held down."""
-        self._tabs = Tabs(hub, self._hear, self._mark_crashed)
-        self.gate = Gate(hub.network, self._tabs.refused)
+        self.tab_bar = Tabs(hub, self._hear, self._mark_crashed)
+        self.gate = Gate(hub.network, self.tab_bar.refused)
         self._crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._context: BrowserContext | None = None
         self._seeding = ""
@@ -102,9 +103,9 @@ class Session:
                 self._context.add_init_script(page_script() + self._script),
             )
             page = await self._hub.new_page(self._context, made)
-            self._context.on("page", self._tabs.adopt_popup)
+            self._context.on("page", self.tab_bar.adopt_popup)
             self._context.on("requestfailed", self.gate.failed)
-            await self._tabs.adopt(page)
+            await self.tab_bar.adopt(page)
         except BaseException:  # cancelled by a deadline, too: the context must not stay behind
             self._hub.later(self.close)
             raise
@@ -113,16 +114,16 @@ class Session:
     @property
     def tabs(self) -> Sequence[Tab]:
         """The open tabs, the task's own first."""
-        return self._tabs.open
+        return self.tab_bar.open
 
     @property
     def active(self) -> int:
         """The number of the tab that is looked at and acted in."""
-        return self._tabs.active
+        return self.tab_bar.active
 
     @active.setter
     def active(self, index: int) -> None:
-        self._tabs.active = index
+        self.tab_bar.active = index
 
     @property
     def usable(self) -> bool:
@@ -238,8 +239,7 @@ class Session:
             index = tab if tab is not None and tab < len(self.tabs) else self.active
             here = self.tabs[index]
             try:
-                if here.drawn:
-                    await self._hub.draw(here.line)
+                await self._draw(here)
                 state = await self.evaluate(expression, index)
             except TabGone:
                 continue
@@ -250,7 +250,7 @@ class Session:
             if not isinstance(state, dict) or not state.keys() & {"leaving", "rows"}:
                 raise EnvFailure("page_error", "the page does not say what is on it")
             if not state.get("leaving"):
-                await self._tabs.settle()
+                await self.tab_bar.settle()
                 return state
             await self._arrive(here)
             if self.gate.restless:
@@ -262,17 +262,9 @@ class Session:
         """The page of the active tab."""
         return self.tabs[self.active].page
 
-    async def settle_tabs(self) -> None:
-        """Wait until every page that has opened is a tab."""
-        await self._tabs.settle()
-
     async def open_tab(self) -> bool:
         """Open an empty tab; return False where there are too many."""
-        return await self._tabs.add(self.page.context)
-
-    async def close_tab(self) -> None:
-        """Close the active tab and go to the first."""
-        await self._tabs.close()
+        return await self.tab_bar.add(self.page.context)
 
     def notes(self) -> list[str]:
         """Return the observation's extra lines: dialogs of the last action, and tabs."""
@@ -299,8 +291,6 @@ class Session:
 
         Raises EnvFailure where its process dies over it, TabGone where it closes itself.
         """
-        from playwright.async_api import Error
-
         asked = self.tabs[self.active if tab is None else tab]
         sending = asyncio.ensure_future(asked.line.send(method, parameters))
         try:
@@ -308,12 +298,8 @@ class Session:
             if not sending.done():
                 kind = "page_crashed" if await self._hub.answers() else "browser_died"
                 raise EnvFailure(kind, "the page is gone")
-            return sending.result()
-        except Error as error:
-            closed = "closed" in error.message and asked is not self.tabs[0]
-            if closed and await self._hub.answers():
-                raise TabGone from error
-            raise
+            async with self._asking(asked):
+                return sending.result()
         finally:
             sending.cancel()
 
@@ -321,17 +307,36 @@ class Session:
         """Draw frames of the active tab until `work` is done, where it is we who draw."""
         tab = self.tabs[self.active]
         while tab.drawn and not work.done():
-            await self._hub.draw(tab.line)
+            await self._draw(tab)
             await asyncio.wait((work,), timeout=FRAME_PAUSE_SECONDS)
         return await work
 
     # Inside -------------------------------------------------------------------------------
 
+    async def _draw(self, tab: Tab) -> None:
+        """Draw a frame where it is we who draw; raises TabGone where the tab has closed itself."""
+        if tab.drawn:
+            async with self._asking(tab):
+                await self._hub.draw(tab.line)
+
+    @contextlib.asynccontextmanager
+    async def _asking(self, tab: Tab) -> AsyncIterator[None]:
+        """Raise TabGone where a tab closes itself over what is asked, in a browser that lives."""
+        from playwright.async_api import Error
+
+        try:
+            yield
+        except Error as error:
+            closed = "closed" in error.message and tab is not self.tabs[0]
+            if closed and await self._hub.answers():
+                raise TabGone from error
+            raise
+
     async def _forget(self) -> None:
         """Undo what an episode may have left in the context."""
         while len(self.tabs) > 1:
             self.active = len(self.tabs) - 1
-            await self.close_tab()
+            await self.tab_bar.close()
         self.active, self.dialogs = 0, []
         if self.held != "none":
             await self.send("Input.dispatchMouseEvent", {**_LET_GO, "button": self.held})
