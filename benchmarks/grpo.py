@@ -3,6 +3,8 @@
 Both arms start from the same checkpoint, play the same number of training episodes at the same
 temperature, and are evaluated greedily on the same held-out episodes as they go. RFT is the shipped
 method run by `improve`, GRPO is `train_grpo`. For each arm and seed: success by environment steps.
+What is not equal: RFT, as shipped, goes on imitating the warm start's oracle episodes too, makes
+more updates, and at a larger learning rate; GRPO reads nothing but its own returns.
 
 The last line is one JSON object: env tasks seeds grpo_start grpo_end rft_end (mean over seeds)
 grpo_gain (mean, low, high: end less start, Student's 95 % interval over seeds) grpo_minus_rft (the
