@@ -103,7 +103,10 @@ def test_doctor_names_every_need() -> None:
         ("no module 'nowhere'", ("run", HORIZON, "--policy", "nowhere:make")),
         ("has no callable 'nothing'", ("run", HORIZON, "--policy", "json:nothing")),
         ("expected a run folder", ("run", HORIZON, "--policy", "replay:nowhere")),
-        ("served models", ("run", HORIZON, "--policy", "openai:m@http://127.0.0.1:1")),
+        (
+            "expected an OpenAI-compatible server",
+            ("run", HORIZON, "--policy", "openai:m@http://127.0.0.1:1"),
+        ),
         (
             "expected --episodes of at least 1, got -3",
             ("run", HORIZON, "--policy", "noop", "--episodes", "-3"),

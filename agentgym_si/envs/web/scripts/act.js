@@ -154,7 +154,8 @@ const live = async (milliseconds) => {
   await idle();
   await advance(1);
   for (const [frame, world] of frameWorlds()) {
-    if (world.leaves()) await new Promise((resolve) => { nativeAdd.call(frame, "load", resolve, { once: true }); nativeTimeout(resolve, LONGEST); });
+    if (world.leaves() || innerDocument(frame).readyState !== "complete")
+      await new Promise((resolve) => { nativeAdd.call(frame, "load", resolve, { once: true }); nativeTimeout(resolve, LONGEST); });
     await innerDocument(frame)?.defaultView?.__agentgym?.live(milliseconds);
   }
 };
