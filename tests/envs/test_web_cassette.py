@@ -46,7 +46,8 @@ class Shop(BaseHTTPRequestHandler):
         elif self.path == "/moved":
             self.answer("", status=302)
         elif self.path == "/form":
-            self.answer("<form method=post action=/sent><input name=q><button>send</button></form>")
+            field = "<input name=q autocomplete=off>"  # going back may fill it in again, or not
+            self.answer(f"<form method=post action=/sent>{field}<button>send</button></form>")
         else:
             self.answer("nothing", status=404)
 

@@ -1,8 +1,4 @@
-"""A browser context: its tabs, what its requests are given, and the line to its pages.
-
-A session lives for many episodes. `begin` loads an episode's first page in it, after all that the
-one before could have left (tabs, storage, cookies, history, pointer) is gone.
-"""
+"""A browser context: its tabs, what its requests are given, and the line to its pages."""
 
 from __future__ import annotations
 
@@ -63,7 +59,7 @@ _LEFT = (
 
 
 class Session:
-    """A browser context; opened by `open_session`, closed once."""
+    """A browser context that plays many episodes; opened by `open_session`, closed once."""
 
     def __init__(self, hub: Hub, viewport: ViewportSize, script: str) -> None:
         """Use `open_session`."""
@@ -185,7 +181,10 @@ class Session:
             await self._arrive(tab)
 
     async def back(self, by: int) -> bool:
-        """Go `by` pages through the tab's history; return False where there is none."""
+        """Go `by` pages through the tab's history; return False where there is none.
+
+        Chromium fills fields in again that have no `autocomplete="off"`, if it has saved them.
+        """
         history = await self.send("Page.getNavigationHistory", {})
         index = history["currentIndex"] + by
         if not 0 <= index < len(history["entries"]):
