@@ -15,8 +15,8 @@ improve: setup ## the main job: an agent gets better at web pages by its own exp
 
 # The sandboxes' tests count what is alive on the host: they run by themselves.
 test: setup ## all tests
-	$(BIN)/python -m pytest -n logical --dist loadfile --ignore=tests/sandboxes
-	$(BIN)/python -m pytest tests/sandboxes
+	@$(BIN)/python -m pytest -n logical --dist loadfile --ignore=tests/sandboxes; first=$$?; \
+	$(BIN)/python -m pytest tests/sandboxes && exit $$first
 
 check: .venv/.installed ## format, lint, types, floors
 	$(BIN)/ruff format --check .
