@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from agentgym_si.errors import BadInput
-from agentgym_si.types import Action, Message
+from agentgym_si.types import Action, Message, Trajectory
 
 Need = Literal["oracle", "candidates", "noop", "episode", "feedback"]
 """What a policy may ask a rollout to put into `History.given`; ordinary ones ask for nothing.
@@ -33,6 +33,18 @@ class History:
     """Fixes this episode's sampling: the same seed, history and policy give the same action."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """What the policy's `needs` asked for; empty for ordinary policies."""
+
+    @classmethod
+    def before(cls, trajectory: Trajectory, place: int) -> History:
+        """Return what a stored episode's step number `place`, from 0, answered."""
+        steps = trajectory.transitions[: place + 1]
+        return cls(
+            observations=tuple(step.observation for step in steps),
+            actions=tuple(step.action for step in steps[:-1]),
+            instructions=trajectory.instructions,
+            tools=trajectory.tools,
+            seed=trajectory.seed,
+        )
 
     @property
     def observation(self) -> str:

@@ -115,16 +115,8 @@ def check_ids(trajectory: Trajectory, rows: Sequence[Weighted]) -> int:
 
 
 def _tokenised(trajectory: Trajectory, index: int, tokens: ChatTokens) -> Action:
-    before: tuple[Transition, ...] = trajectory.transitions[:index]
-    step = trajectory.transitions[index]
-    history = History(
-        observations=(*(earlier.observation for earlier in before), step.observation),
-        actions=tuple(earlier.action for earlier in before),
-        instructions=trajectory.instructions,
-        tools=trajectory.tools,
-    )
-    text = step.action.text
-    return Action(text, tokens.prompt(history), tokens.answer(text))
+    text = trajectory.transitions[index].action.text
+    return Action(text, tokens.prompt(History.before(trajectory, index)), tokens.answer(text))
 
 
 @dataclass

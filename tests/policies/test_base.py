@@ -19,7 +19,7 @@ from agentgym_si.policies.base import (
     stable_seed,
 )
 from agentgym_si.testing import check_policy
-from agentgym_si.types import Action
+from agentgym_si.types import Action, Task, Trajectory, Transition
 
 
 def history(*actions: str, seed: int = 0, **given: Any) -> History:
@@ -57,6 +57,17 @@ def test_messages_end_with_the_observation_that_waits() -> None:
         {"role": "user", "content": "page 1"},
     ]
     assert History(("page",)).messages() == [{"role": "user", "content": "page"}]
+
+
+def test_a_stored_episodes_step_reads_what_came_before_it() -> None:
+    """A step that reads its own answer, or what the world said to it."""
+    steps = tuple(
+        Transition(f"page {place}", Action(f"act {place}"), 0.0, place == 2, False)
+        for place in range(3)
+    )
+    stored = Trajectory("one", "env", Task("t"), steps, "over", seed=5, instructions="Do it.")
+    assert History.before(stored, 0) == history(seed=5)
+    assert History.before(stored, 2) == history("act 0", "act 1", seed=5)
 
 
 def test_a_historys_generator_follows_seed_step_and_salt() -> None:
