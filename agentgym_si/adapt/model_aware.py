@@ -17,11 +17,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agentgym_si.adapt.answers import canonical
 from agentgym_si.adapt.refine import ASK, revision
 from agentgym_si.errors import BadInput
 from agentgym_si.policies.base import History
 from agentgym_si.policies.tokens import ChatTokens
-from agentgym_si.types import Action, Weighted
+from agentgym_si.types import Action, Trajectory, Weighted
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,16 @@ class Tried:
                 f"expected at least one answer and as many verdicts for {self.item}, got "
                 f"{len(self.answers)} and {len(self.passed)}"
             )
+
+    @classmethod
+    def of(cls, group: Sequence[Trajectory]) -> Tried:
+        """Return what k episodes of one task and seed did, and whether the reward was earned."""
+        answers = tuple(
+            "\n\n".join(canonical(text, trajectory.tools) for text in trajectory.actions)
+            for trajectory in group
+        )
+        item = f"{group[0].task.id}/{group[0].seed}"
+        return cls(item, answers, tuple(trajectory.solved for trajectory in group))
 
     @property
     def passes(self) -> int:

@@ -88,8 +88,8 @@ class ToolACER:
     def curate(self, trajectories: Sequence[Trajectory], context: Context) -> list[Weighted]:
         """Return rows of what is selected: the labels, and revisions of the drafts to them."""
         labels = {(t.task.id, t.seed): t for t in usable(context.labels) if t.solved}
-        groups = {(group[0].task.id, group[0].seed): group for group in _groups(trajectories)}
-        tried = {key: _tried(group) for key, group in groups.items() if key in labels}
+        groups = {(g[0].task.id, g[0].seed): g for g in group_by_episode(trajectories)}
+        tried = {key: Tried.of(group) for key, group in groups.items() if key in labels}
         chosen = set(select(list(tried.values()), self.least, self.most))
         kept = [labels[key] for key, one in tried.items() if one in chosen]
         self._note(len(tried), list(chosen), context)
@@ -117,7 +117,7 @@ class ToolACER:
     def _revisions(self, kept: Sequence[Trajectory], context: Context) -> list[Weighted]:
         """Return the rows that teach to revise the greedy drafts of every step."""
         steps = [(t, place) for t in kept for place in range(len(t.transitions))]
-        histories = [_before(trajectory, place) for trajectory, place in steps]
+        histories = [History.before(trajectory, place) for trajectory, place in steps]
         drafts = context.policy.with_sampling(temperature=0.0).act(histories)
         rows = []
         for (trajectory, place), history, (draft,) in zip(steps, histories, drafts, strict=True):
@@ -131,29 +131,3 @@ class ToolACER:
                     )
                 )
         return rows
-
-
-def _groups(trajectories: Sequence[Trajectory]) -> list[list[Trajectory]]:
-    return group_by_episode([t for t in trajectories if t.world == "real"])
-
-
-def _tried(group: Sequence[Trajectory]) -> Tried:
-    """Return what the samples of an item did: their actions, and whether they earned it."""
-    answers = tuple(
-        "\n\n".join(canonical(text, trajectory.tools) for text in trajectory.actions)
-        for trajectory in group
-    )
-    item = f"{group[0].task.id}/{group[0].seed}"
-    return Tried(item, answers, tuple(trajectory.solved for trajectory in group))
-
-
-def _before(trajectory: Trajectory, place: int) -> History:
-    """Return what the policy would have read before a step."""
-    steps = trajectory.transitions
-    return History(
-        observations=tuple(step.observation for step in steps[: place + 1]),
-        actions=tuple(step.action for step in steps[:place]),
-        instructions=trajectory.instructions,
-        tools=trajectory.tools,
-        seed=trajectory.seed,
-    )

@@ -150,8 +150,8 @@ class TTSIPooled:
         gate, augment = composed.gate(), composed.augment()
         if "candidates" in gate.needs:
             raise BadInput("expected a preset whose candidates are in the history, got web")
-        met = list({_beginning(one).observation: one for one in context.collected[-1]}.values())
-        histories = [_beginning(one) for one in met]
+        begun = [History.before(one, 0) for one in context.collected[-1]]
+        histories = list({history.observation: history for history in begun}.values())
         sure = gate.signal.certainty(context.policy, histories)
         unsure = [h for h, u in zip(histories, sure, strict=True) if gate.opens(u)]
         made = augment.neighbours(context.policy, unsure) if unsure else []
@@ -170,11 +170,6 @@ class TTSIPooled:
         """Return the rows of what was made."""
         made = [one for one in trajectories if one.world == "imagined"]
         return [row for one in made for row in context.rows(one, 1.0)]
-
-
-def _beginning(trajectory: Trajectory) -> History:
-    first = trajectory.transitions[0].observation
-    return History((first,), (), trajectory.instructions, trajectory.tools, trajectory.seed)
 
 
 @dataclass(frozen=True)
