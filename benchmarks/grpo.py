@@ -56,7 +56,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "tasks": ["identify-shape"],
         "max_tokens": 16,
         "tiny": {"vocabulary": 512, "hidden": 64, "layers": 2, "heads": 4},
-        "warm": {"seeds": 24, "steps": 60},
+        "warm": {"seeds": 12, "steps": 20},
         "train": {"steps": 60, "learning_rate": 1e-3},
         "in_flight": 16,
     },
@@ -66,7 +66,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--setting", choices=sorted(SETTINGS), default="long-horizon")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="at least 2")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--updates", type=int, default=20, help=f"of GRPO; a multiple of {ROUNDS}")
     parser.add_argument("--batch", type=int, default=64, help="episodes an update of GRPO")
     parser.add_argument("--group", type=int, default=8)
@@ -78,7 +79,10 @@ def main() -> None:
     if arguments.quick:
         arguments.seeds, arguments.updates, arguments.batch = 2, 16, 32
         arguments.held_out = 60
-    runs = [compare(arguments, seed) for seed in range(arguments.seeds)]
+    if arguments.seeds < 2:
+        parser.error(f"expected at least 2 seeds, for an interval, got {arguments.seeds}")
+    first = arguments.first
+    runs = [compare(arguments, seed) for seed in range(first, first + arguments.seeds)]
     report = summarise(arguments, runs)
     for name, value in report.items():
         if name != "curves":
