@@ -13,7 +13,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from agentgym_si.errors import BadRecord
@@ -53,6 +53,8 @@ def encode(value: Any, where: str = "$") -> Any:
             for field in dataclasses.fields(value)
         }
     if isinstance(value, tuple):  # a record's own sequences; free data holds lists
+        if _numbers(value, int) or _numbers(value, float):
+            return list(value)
         return [encode(item, f"{where}[{index}]") for index, item in enumerate(value)]
     return _check_json(value, where)
 
@@ -104,6 +106,8 @@ def _decode_value(hint: Any, data: Any, where: str) -> Any:
         if not isinstance(data, list):
             raise _wrong("array", data, where)
         inner = get_args(hint)[0]
+        if _numbers(data, inner):
+            return tuple(data)
         return tuple(_decode_value(inner, item, f"{where}[{i}]") for i, item in enumerate(data))
     if origin is Mapping or (isinstance(origin, type) and issubclass(origin, Mapping)):
         if not isinstance(data, dict):
@@ -125,6 +129,13 @@ def _decode_scalar(hint: Any, data: Any, where: str) -> Any:
     if type(data) is not hint:
         raise _wrong(hint.__name__, data, where)
     return _check_json(data, where)
+
+
+def _numbers(values: Sequence[Any], kind: Any) -> bool:
+    """Tell whether all are of `kind`, int or finite float; saves a call and a path for each."""
+    if kind is int:
+        return all(type(value) is int for value in values)
+    return kind is float and all(type(value) is float and math.isfinite(value) for value in values)
 
 
 def _check_json(value: Any, where: str) -> Any:

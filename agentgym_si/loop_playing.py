@@ -95,7 +95,7 @@ class Player:
     def stored(self, episodes: Iterable[Episode]) -> list[Trajectory]:
         """Return those of the episodes that are stored, in the episodes' order."""
         wanted = {episode.id: index for index, episode in enumerate(episodes)}
-        found = [t for t in self.run.trajectories() if t.id in wanted]
+        found = self.run.trajectories(ids=wanted)
         return sorted(found, key=lambda trajectory: wanted[trajectory.id])
 
     def envs(self) -> Sequence[gym.Env[str, str]]:

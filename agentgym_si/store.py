@@ -18,7 +18,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,10 @@ Row = TypeVar("Row", bound=Weighted | Preference)
 
 FORMAT = 1
 """Version of the folder's layout; a newer one is refused."""
+
+_HEAD = '{"id":"'
+"""How the codec begins a trajectory's line."""
+_DECODER = json.JSONDecoder()
 
 logger = logging.getLogger(__name__)
 
@@ -105,9 +109,11 @@ class Run:
         os.fsync(self._file.fileno())
         self._ids.add(trajectory.id)
 
-    def trajectories(self, prefix: str = "") -> Iterator[Trajectory]:
-        """Yield the stored trajectories whose id begins with `prefix`, in the order stored."""
-        return read_trajectories(self.folder, prefix)
+    def trajectories(
+        self, prefix: str = "", ids: Container[str] | None = None
+    ) -> Iterator[Trajectory]:
+        """Yield the stored trajectories that are asked for, as `read_trajectories` does."""
+        return read_trajectories(self.folder, prefix, ids)
 
     def phase(self, name: str) -> dict[str, Any] | None:
         """Return the result of the phase, None where it has not finished."""
@@ -149,28 +155,49 @@ class Run:
         return path.read_bytes()
 
 
-def read_trajectories(folder: Path | str, prefix: str = "") -> Iterator[Trajectory]:
-    """Yield a run's trajectories whose id begins with `prefix`; a torn last line is left out.
+def read_trajectories(
+    folder: Path | str, prefix: str = "", ids: Container[str] | None = None
+) -> Iterator[Trajectory]:
+    """Yield a run's trajectories whose id begins with `prefix` and is in `ids`, where given.
 
-    Raises BadInput where the folder holds no run or a newer one, BadRecord for a broken line
-    before the last, with its number.
+    A torn last line is left out. Raises BadInput where the folder holds no run or a newer one,
+    BadRecord for a broken line before the last, with its number. A line whose id is not
+    asked for is not looked into.
     """
     folder = Path(folder)
     read_description(folder)
     path = folder / "trajectories.jsonl"
     if not path.exists():
         return
+
+    def asked_for(name: str) -> bool:
+        return name.startswith(prefix) and (ids is None or name in ids)
+
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.endswith(b"\n"):
                 logger.warning("%s: left out a torn last line of %d bytes", path, len(line))
                 return
             try:
-                trajectory = codec.loads(Trajectory, line.decode())
+                text = line.decode()
+                head = _id_at_head(text)
+                if head is not None and not asked_for(head):
+                    continue
+                trajectory = codec.loads(Trajectory, text)
             except (BadRecord, UnicodeDecodeError) as error:
                 raise BadRecord(f"{path}, line {number}: {error}") from error
-            if trajectory.id.startswith(prefix):
+            if asked_for(trajectory.id):
                 yield trajectory
+
+
+def _id_at_head(line: str) -> str | None:
+    """Return a stored trajectory's id without reading the rest; None where it does not lead."""
+    if not line.startswith(_HEAD):
+        return None
+    try:
+        return str(_DECODER.raw_decode(line, len(_HEAD) - 1)[0])
+    except json.JSONDecodeError:
+        return None
 
 
 def read_description(folder: Path | str) -> dict[str, Any]:

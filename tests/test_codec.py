@@ -207,6 +207,21 @@ def test_what_is_not_finite_is_not_read(bad: str) -> None:
         (Task, '{"id":"a","solution":"b"}', "expected array, got str 'b' at $.solution"),
         (Task, '{"id":"a","solution":["b",2]}', "expected str, got int '2' at $.solution[1]"),
         (Task, '{"id":"a","data":[]}', "expected object, got list '[]' at $.data"),
+        (
+            Action,
+            '{"text":"a","token_ids":[1,true]}',
+            "expected int, got bool 'True' at $.token_ids[1]",
+        ),
+        (
+            Action,
+            '{"text":"a","token_ids":[1,2.0]}',
+            "expected int, got float '2.0' at $.token_ids[1]",
+        ),
+        (
+            Action,
+            '{"text":"a","logprobs":[-1.0,1e999]}',
+            "expected a finite number, got inf at $.logp",
+        ),
         (Costs, '{"tokens":1.0}', "expected int, got float '1.0' at $.tokens"),
         (Costs, '{"tokens":true}', "expected int, got bool 'True' at $.tokens"),
         (Costs, '{"env_seconds":true}', "expected float, got bool 'True' at $.env_seconds"),

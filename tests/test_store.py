@@ -30,6 +30,21 @@ def test_what_is_appended_is_read_again_in_order(tmp_path: Path) -> None:
         assert next(run.trajectories()) == trajectory("a/1")
 
 
+def test_ids_are_read_whatever_stands_first_and_others_are_left_alone(tmp_path: Path) -> None:
+    """A line skipped by what looks like its id though it is asked for, or the other way round."""
+    names = ["a/1", 'a/"2', "b/\u2028\\", "b/2"]
+    with Run(tmp_path, CONFIG) as run:
+        for name in names:
+            run.append(trajectory(name))
+    path = tmp_path / "trajectories.jsonl"
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    turned = [dict(reversed(line.items())) for line in lines]  # as another tool may write it
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in [*turned[:2], *lines[2:]]))
+    for name in names:
+        assert [t.id for t in read_trajectories(tmp_path, ids={name, "c"})] == [name]
+    assert [t.id for t in read_trajectories(tmp_path, "b/", ids=set(names[:3]))] == [names[2]]
+
+
 def test_an_id_is_stored_once(tmp_path: Path) -> None:
     with Run(tmp_path / "run", CONFIG) as run:
         run.append(trajectory("a"))
