@@ -99,7 +99,7 @@ def evolve(context: SynthesisContext, settings: WorldSettings, *, noise: float =
     if not noise:
         return Evolved(model, horizon, report)
     others = [(step.history, step.action) for step in steps]
-    noisy = NoisyWorldModel(model, noise, others, seed=context.seed)
+    noisy = NoisyWorldModel(model, noise, others, seed=context.seed, structure=model.structure)
     return Evolved(noisy, horizon, report | {"noise": noise})
 
 

@@ -23,10 +23,9 @@ LOOKS = ((3, 1), (3, 2), (3, 3), (2, 2), (5, 2), (2, 1), (2, 3), (5, 1), (5, 3))
 SHAPES: dict[str, dict[str, Any]] = {
     "sites": {
         "categories": 5,
-        "shelves": 5,
+        "shelves": 8,
         "words": 5,
-        "known": 0.4,
-        "queries": {"warm": 25, "train": 45, "test": 55},
+        "queries": {"warm": 250, "train": 60, "test": 120},
         "config": {
             "env": f"webevolver_static:{STATIC}",
             "tiny": {"vocabulary": 512, "hidden": 64, "layers": 2, "heads": 2},
@@ -34,13 +33,18 @@ SHAPES: dict[str, dict[str, Any]] = {
             "max_tokens": 12,
             "warm": {"seeds": 1, "steps": 80},
             "collect": {"seeds": 1, "temperature": 1.0},
-            "train": {"steps": 100, "batch_size": 16, "learning_rate": 0.003},
+            "train": {"steps": 150, "batch_size": 16, "learning_rate": 0.003},
             "evaluate": {"seeds": 1, "final_seeds": 0, "alpha": 1.0},
         },
         "method": {"samples": 1, "shortest": True},
-        "imagine": {"attempts": 6, "accept": "webevolver_world:found"},
+        "imagine": {
+            "attempts": 10,
+            "temperature": 1.25,
+            "accept": "webevolver_world:found",
+            "in_flight": 512,
+        },
         "world": {
-            "steps": 120,
+            "steps": 180,
             "batch_size": 16,
             "learning_rate": 0.003,
             "objective": False,
@@ -84,9 +88,10 @@ def base_config(shape: Mapping[str, Any], folder: Path, seed: int) -> dict[str, 
     }
     if "queries" not in shape:
         return config
-    world = pages.draw_world(seed, shape["categories"], shape["shelves"], shape["words"])
     counts = shape["queries"]
-    queries = pages.draw_queries(world, seed, shape["known"], list(counts.values()))
+    sizes = (shape["categories"], shape["shelves"], shape["words"])
+    world = pages.draw_world(seed, *sizes, nicknames=counts["warm"])
+    queries = pages.draw_queries(world, seed, counts["train"], counts["test"])
     parts = dict(zip(counts, queries, strict=True))
     site = pages.write_site(folder / "site", world, parts)
     ids = {name: pages.task_ids(name, len(part)) for name, part in parts.items()}

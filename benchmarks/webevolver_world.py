@@ -1,8 +1,10 @@
 """The site of `webevolver.py`: static pages in which the way to a thing has to be known.
 
 A home page links to categories, a category to things; nothing on a page says which words lead
-where. A goal names a thing, after a clue word of its category. Where a name and a clue word lead
-can only be learned by walking, as on a real site whose menu one does not know. The folder is given
+where. A goal names a thing, after a clue word of its category. Where a name leads can only be
+learned by walking, as on a real site whose menu one does not know. The first queries call things by
+nicknames, each used once: who learns from them knows the clue words, and of a name not met before
+that it may be behind any link. The folder is given
 to `agentgym_si/Sites-v0` as `sites=`; each page tells the environment that it is open, and a task
 is solved where the wanted page is open as the agent says that it is done. Everything is drawn from
 one seed.
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,21 +25,8 @@ from agentgym_si.search.lookahead import ends_episode
 from agentgym_si.types import Trajectory
 
 SYLLABLES = (
-    "ba",
-    "co",
-    "di",
-    "fu",
-    "ga",
-    "ke",
-    "le",
-    "lo",
-    "mi",
-    "no",
-    "pe",
-    "ra",
-    "ru",
-    "sa",
-    "su",
+    *("ba", "be", "co", "cu", "da", "di", "fa", "fu", "ga", "go", "ke", "ki", "le", "lo"),
+    *("mi", "mu", "na", "no", "pe", "pu", "ra", "ru", "sa", "su", "te", "to", "vi", "vo"),
 )
 
 PAGE = (
@@ -61,6 +50,8 @@ class World:
     """(C, S) the thing behind each link of each category."""
     clues: tuple[tuple[str, ...], ...]
     """(C, W) words that describe a category."""
+    nicknames: tuple[str, ...] = ()
+    """(N,) names that no page shows, each for one query."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +62,12 @@ class Query:
     shelf: int
     word: int
     """Which clue word is said of the category."""
+    nickname: str = ""
+    """What the thing is called; "" for the name on its page."""
 
 
-def draw_world(seed: int, categories: int, shelves: int, words: int) -> World:
-    """Return a world of `categories` x `shelves` things with `words` clue words a link."""
+def draw_world(seed: int, categories: int, shelves: int, words: int, nicknames: int = 0) -> World:
+    """Return a world of `categories` x `shelves` things with `words` clue words a category."""
     rng = np.random.default_rng([seed, 0])
     names = _names(rng)
     return World(
@@ -82,14 +75,14 @@ def draw_world(seed: int, categories: int, shelves: int, words: int) -> World:
         tuple(next(names) for _ in range(shelves)),
         tuple(tuple(next(names) for _ in range(shelves)) for _ in range(categories)),
         tuple(tuple(next(names) for _ in range(words)) for _ in range(categories)),
+        tuple(next(names) for _ in range(nicknames)),
     )
 
 
-def draw_queries(world: World, seed: int, known: float, counts: Sequence[int]) -> list[list[Query]]:
-    """Return disjoint lists of queries: of things known beforehand, to train on, held out.
+def draw_queries(world: World, seed: int, train: int, test: int) -> list[list[Query]]:
+    """Return lists of queries: one a nickname, `train` to train on, `test` held out.
 
-    `known` is the share of each category's things that the first list is about; the others are
-    about all.
+    Those to train on and those held out are of names that pages show, and do not overlap.
     """
     rng = np.random.default_rng([seed, 1])
     every = [
@@ -98,20 +91,9 @@ def draw_queries(world: World, seed: int, known: float, counts: Sequence[int]) -
         for shelf in range(len(world.shelves))
         for word in range(len(world.clues[0]))
     ]
+    warm = [replace(every[rng.integers(len(every))], nickname=name) for name in world.nicknames]
     order = [every[index] for index in rng.permutation(len(every))]
-    shelves = rng.permutation(len(world.shelves))
-    each = round(known * len(shelves))
-    first = {
-        (category, int(shelves[(category * each + place) % len(shelves)]))
-        for category in range(len(world.categories))
-        for place in range(each)
-    }
-    warm = [query for query in order if (query.category, query.shelf) in first][: counts[0]]
-    taken = set(warm)
-    left = [query for query in every if query not in taken]
-    rest = [left[index] for index in rng.permutation(len(left))]
-    train, held_out = counts[1], counts[2]
-    return [warm, rest[:train], rest[train : train + held_out]]
+    return [warm, order[:train], order[train : train + test]]
 
 
 def write_site(folder: Path, world: World, parts: Mapping[str, Sequence[Query]]) -> Path:
@@ -161,9 +143,10 @@ def on_the_way(trajectory: Trajectory) -> float:
 
 def _entry(world: World, part: str, number: int, query: Query) -> dict[str, object]:
     clue = world.clues[query.category][query.word]
+    name = query.nickname or world.things[query.category][query.shelf]
     return {
         "id": f"{part}-{number}",
-        "instruction": f"{clue} {world.things[query.category][query.shelf]}",
+        "instruction": f"{clue} {name}",
         "split": "test" if part == "test" else "train",
         "state": {"page": f"{query.category}-{query.shelf}"},
         "solution": [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +30,28 @@ def pages() -> ModuleType:
 
 def test_a_seed_fixes_the_world_and_queries_do_not_overlap(pages: ModuleType) -> None:
     """A held-out query that was trained on would be memory."""
-    world = pages.draw_world(3, 5, 5, 5)
-    assert world == pages.draw_world(3, 5, 5, 5) != pages.draw_world(4, 5, 5, 5)
-    parts = pages.draw_queries(world, 3, 0.35, (25, 40, 40))
-    every = [query for part in parts for query in part]
-    assert len(every) == len(set(every)) and [len(part) for part in parts][1:] == [40, 40]
+    world = pages.draw_world(3, 5, 5, 5, nicknames=40)
+    assert world == pages.draw_world(3, 5, 5, 5, 40) != pages.draw_world(4, 5, 5, 5, 40)
+    warm, train, test = pages.draw_queries(world, 3, 40, 50)
+    assert (len(warm), len(train), len(test)) == (40, 40, 50)
+    assert len({*train, *test}) == 90 and not any(query.nickname for query in (*train, *test))
     names = [*world.categories, *world.shelves, *(n for part in world.things for n in part)]
     assert len(names) == len(set(names)) == 5 + 5 + 25
+
+
+def test_the_first_queries_tell_nothing_of_the_names_on_pages(
+    pages: ModuleType, tmp_path: Path
+) -> None:
+    """A name that the oracle was seen to find is no longer to be learned."""
+    world = pages.draw_world(3, 5, 5, 5, nicknames=40)
+    warm, train, test = pages.draw_queries(world, 3, 40, 50)
+    site = pages.write_site(tmp_path, world, {"warm": warm, "train": train, "test": test})
+    said: dict[str, set[str]] = {"warm": set(), "train": set(), "test": set()}
+    for entry in json.loads((site / "tasks.json").read_text()):
+        said[entry["id"].partition("-")[0]].add(entry["instruction"].split()[1])
+    things = {name for part in world.things for name in part}
+    assert said["warm"] == set(world.nicknames) and len(said["warm"]) == 40
+    assert not said["warm"] & things and said["train"] | said["test"] <= things
 
 
 def test_the_checker_reads_goal_and_page_alone(pages: ModuleType) -> None:
@@ -57,8 +73,8 @@ def test_the_solution_is_the_only_way(pages: ModuleType, tmp_path: Path) -> None
     from agentgym_si.policies.base import OraclePolicy
     from agentgym_si.rollouts import rollout
 
-    world = pages.draw_world(3, 3, 3, 2)
-    (queries,) = pages.draw_queries(world, 3, 1.0, (2, 0, 0))[:1]
+    world = pages.draw_world(3, 3, 3, 2, nicknames=2)
+    queries = pages.draw_queries(world, 3, 2, 0)[1]
     env = SitesEnv(sites=pages.write_site(tmp_path, world, {"train": queries}), max_steps=4)
     (solved,) = rollout(env, OraclePolicy())
     assert solved.solved and pages.found(solved) == 1.0

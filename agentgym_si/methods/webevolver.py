@@ -32,6 +32,9 @@ class WebEvolver(RFT):
 
     attempts: int = 8
     """Imagined episodes of each task and seed that no real episode solved."""
+    temperature: float | None = None
+    """Of the policy in imagination, where trying costs no real step; None for that of collection.
+    """
     accept: str = "return"
     """Who judges them, see `judging.by_name`: "return" believes the world model's rewards."""
     accept_from: float = 0.5
@@ -55,6 +58,8 @@ class WebEvolver(RFT):
                 f"expected attempts, most and in_flight of at least 1, got {self.attempts}, "
                 f"{self.most} and {self.in_flight}"
             )
+        if self.temperature is not None and not self.temperature > 0:
+            raise BadInput(f"expected a temperature above 0 or None, got {self.temperature}")
         check_judge(self.accept)
         WorldSettings(**self.world)
 
@@ -70,7 +75,7 @@ class WebEvolver(RFT):
         tried = imagine(
             context.env(),
             world.model,
-            context.policy,
+            context.policy.with_sampling(temperature=self.temperature),
             episodes,
             Imagining(horizon=world.horizon, seed=context.seed),
             first=stored_firsts(left),

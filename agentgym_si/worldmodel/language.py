@@ -51,17 +51,19 @@ class LanguageWorldModel:
     ) -> list[list[Prediction]]:
         """Sample n predictions a row; see `WorldModel.predict`."""
         check_batch(histories, actions, n)
-        sampler = self.model.with_sampling(
-            temperature=self.temperature if temperature is None else temperature
-        )
+        temperature = self.temperature if temperature is None else temperature
+        sampler = self.model.with_sampling(temperature=temperature)
         rows = list(zip(histories, actions, strict=True))
         asked = [
-            replace(self._ask(history, action), seed=_stream(history, seed))
+            replace(self._ask(history, action), seed=_stream(history, seed) if temperature else 0)
             for history, action in rows
         ]
+        keys = [(row.observations, row.instructions, str(row.tools), row.seed) for row in asked]
+        unlike = dict(zip(keys, asked, strict=True))  # without chance, the like is asked once
+        answers = dict(zip(unlike, sampler.act(list(unlike.values()), n=n), strict=True))
         return [
-            [self._read(history, said) for said in answers]
-            for (history, _), answers in zip(rows, sampler.act(asked, n=n), strict=True)
+            [self._read(history, said) for said in answers[key]]
+            for (history, _), key in zip(rows, keys, strict=True)
         ]
 
     def logprobs(

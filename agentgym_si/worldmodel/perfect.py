@@ -13,6 +13,7 @@ from agentgym_si.errors import BadInput, EnvFailure
 from agentgym_si.policies.base import History, stable_seed
 from agentgym_si.worldmodel.base import Prediction, WorldModel, check_batch
 from agentgym_si.worldmodel.imagined import first_of, real_env
+from agentgym_si.worldmodel.structure import Structure, Text, join
 
 MOST_RUNNING = 64
 """Episodes kept in mid-play, so that the next step of each needs no replay."""
@@ -108,14 +109,15 @@ class NoisyWorldModel:
     """Another model, whose prediction is with probability `epsilon` that of another state.
 
     The dose of a dose-response test: at 0 it is the model itself, at 1 it is `shuffled`. What it
-    says instead is a prediction of the same model in another row of `others`, so that its form is
-    right and its content is not.
+    says instead is a prediction of the same model in another row of `others`, under the goal of the
+    state that was asked about, so that its form is right and its content is not.
 
     Args:
         world_model: predicts.
         epsilon: probability of a wrong prediction, a row and sample.
         others: histories and actions, of real episodes, whose predictions are said instead.
         seed: of which predictions are wrong.
+        structure: says what of an observation is its goal; None for nothing.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class NoisyWorldModel:
         others: Sequence[tuple[History, str]],
         *,
         seed: int = 0,
+        structure: Structure | None = None,
     ) -> None:
         """Check the arguments; raises BadInput."""
         if not 0.0 <= epsilon <= 1.0:
@@ -133,6 +136,7 @@ class NoisyWorldModel:
             raise BadInput("expected at least one other state to predict from, got none")
         self.world_model, self.epsilon, self.seed = world_model, epsilon, seed
         self.others = list(others)
+        self.structure = structure or Text()
         self.version = f"{world_model.version}~{epsilon:g}"
 
     def predict(
@@ -165,23 +169,30 @@ class NoisyWorldModel:
             seed=seed,
         )
         place = {other: len(asked) + index for index, other in enumerate(instead)}
+
+        def said(row: int, sample: int) -> Prediction:
+            if (row, sample) not in swapped:
+                return found[row][sample]
+            other = found[place[swapped[row, sample]]][sample]
+            goal, _ = self.structure.split(histories[row].observation)
+            _, rest = self.structure.split(other.observation)
+            return replace(other, observation=join(goal, rest))
+
         return [
-            [
-                replace(
-                    found[place[swapped[row, sample]] if (row, sample) in swapped else row][sample],
-                    version=self.version,
-                )
-                for sample in range(n)
-            ]
+            [replace(said(row, sample), version=self.version) for sample in range(n)]
             for row in range(len(asked))
         ]
 
 
 def shuffled(
-    world_model: WorldModel, others: Sequence[tuple[History, str]], *, seed: int = 0
+    world_model: WorldModel,
+    others: Sequence[tuple[History, str]],
+    *,
+    seed: int = 0,
+    structure: Structure | None = None,
 ) -> NoisyWorldModel:
     """Return the model with every prediction taken from another state: all form, no content."""
-    return NoisyWorldModel(world_model, 1.0, others, seed=seed)
+    return NoisyWorldModel(world_model, 1.0, others, seed=seed, structure=structure)
 
 
 def _key(history: History) -> _Key:

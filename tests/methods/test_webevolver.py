@@ -100,6 +100,19 @@ def test_imagined_episodes_begin_as_the_real_ones_they_repeat(
         assert (trajectory.task.id, trajectory.seed) not in solved
 
 
+def test_imagination_has_a_temperature_of_its_own(tmp_path: Path) -> None:
+    """Attempts that do not differ find nothing that the first did not."""
+    cold = CONFIG | {"warm": {"seeds": 30, "steps": 4}}
+    for name, temperature in (("cold", 0.01), ("hot", 2.0)):
+        method = cold["method_options"] | {"temperature": temperature, "most": 4}
+        config = cold | {"method_options": method}
+        made = agentgym_si.improve(config, folder=tmp_path / name)["iterations"][1]["synthesis"]
+        if name == "cold":
+            assert made["kept"] <= made["unsolved"]
+        else:
+            assert made["kept"] > 1.5 * made["unsolved"]
+
+
 def test_cost_separates_real_steps_from_imagined(evolved: tuple[Path, dict[str, Any]]) -> None:
     folder, report = evolved
     real = [t for t in read_trajectories(folder) if t.world == "real"]
@@ -182,7 +195,7 @@ def test_no_evaluation_task_reaches_a_row(tmp_path: Path) -> None:
 def test_shares_and_numbers_that_mean_nothing_are_refused() -> None:
     from agentgym_si.specs import load_method
 
-    for options in ({"attempts": 0}, {"most": 0}, {"world": {"steps": 0}}):
+    for options in ({"attempts": 0}, {"most": 0}, {"temperature": 0}, {"world": {"steps": 0}}):
         with pytest.raises(BadInput):
             load_method("webevolver", options)
     with pytest.raises(BadInput, match="judge"):

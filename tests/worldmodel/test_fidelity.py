@@ -172,6 +172,23 @@ def test_noise_is_fixed_by_its_row(perfect: PerfectWorldModel, walks: list[Traje
     assert together == alone
 
 
+def test_what_is_said_of_another_state_keeps_the_goal(
+    perfect: PerfectWorldModel, walks: list[Trajectory]
+) -> None:
+    """A page with another goal is not valid: a judge that refused it would only read its form."""
+    steps = lived(walks)
+    others = [(s.history, s.action) for s in steps if s.task.id == "reach-hall"]
+    asked = [s for s in steps if s.task.id == "reach-kitchen"][:8]
+    swapped = shuffled(perfect, others, seed=1, structure=Pages())
+    said = swapped.predict([s.history for s in asked], [s.action for s in asked])
+    for step, (one,) in zip(asked, said, strict=True):
+        assert Pages().problem(one.observation, step.history.observation) == ""
+    assert any(
+        one.observation != step.outcome.observation
+        for step, (one,) in zip(asked, said, strict=True)
+    )
+
+
 def test_a_still_world_earns_nothing_for_change(walks: list[Trajectory]) -> None:
     """A baseline that looks good because pages look alike."""
     scores = summarise(one_step(StillWorldModel(), lived(walks), Pages()))

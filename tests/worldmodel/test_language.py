@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +53,29 @@ def test_a_prediction_does_not_depend_on_its_batch(
     assert texts == [[one.said.text for one in group] for group in turned]
     other = model.predict(histories, actions, n=2, temperature=1.5, seed=4)
     assert texts != [[one.said.text for one in group] for group in other]
+
+
+def test_without_chance_the_like_is_asked_once(
+    model: LanguageWorldModel, walks: list[Trajectory]
+) -> None:
+    """Hundreds of episodes that take the same step would each be answered anew."""
+    step, other = lived(walks)[:2]
+    histories = [step.history, other.history, replace(step.history, seed=9)]
+    actions = [step.action, other.action, step.action]
+    asked: list[int] = []
+    policy = copy.copy(model.model)
+
+    def sample(requests: Sequence[Any], sampling: Any) -> Sequence[Any]:
+        asked.append(len(requests))
+        return model.model._sample(requests, sampling)
+
+    policy._sample = sample  # type: ignore[method-assign]
+    heard = LanguageWorldModel(policy, model.structure, model.wording)
+    said = heard.predict(histories, actions)
+    assert asked == [2] and said[0] == said[2] != said[1]
+    assert said == model.predict(histories, actions)
+    heard.predict(histories, actions, temperature=1.0)
+    assert asked == [2, 3]
 
 
 def test_what_it_says_is_on_record(model: LanguageWorldModel, walks: list[Trajectory]) -> None:
