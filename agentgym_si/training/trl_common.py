@@ -21,6 +21,7 @@ from agentgym_si.policies.hf import Attention, load_model, make_readable, quiet_
 from agentgym_si.policies.threads import one_thread_if_small
 from agentgym_si.policies.tokens import ChatTokens
 from agentgym_si.training.allocator import keep_freed_memory
+from agentgym_si.training.logs import logged
 
 try:
     import torch
@@ -73,7 +74,7 @@ class TrainSettings:
     report_to: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
     """What TRL logs every update's loss to."""
     log_folder: str = ""
-    """Where its files go, unless its own environment variable says so; "" for its own default."""
+    """Where its files go, see `logs.logged`."""
 
     def __post_init__(self) -> None:
         """Check the ranges; raises BadInput."""
@@ -236,8 +237,7 @@ def train(
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     try:
-        with _alone():
-            _place_logs(settings)
+        with _alone(), logged(settings.report_to, settings.log_folder):
             model, tokens = _load(start, settings) if load is None else load()
             # Half-precision weights are too coarse to add small updates to.
             trainer, rows = build(Loaded(model.to(dtype=torch.float32), tokens, part))
@@ -268,15 +268,6 @@ def _cpu_has_bf16() -> bool:
 def _load(start: str | Path, settings: TrainSettings) -> tuple[Any, ChatTokens]:
     tokens = ChatTokens.load(start)
     return load_model(start, device=settings.device, attention=settings.attention), tokens
-
-
-def _place_logs(settings: TrainSettings) -> None:
-    """Tell the loggers where their files go; `_alone` takes the variables back."""
-    if settings.report_to != "none" and settings.log_folder:
-        folder = Path(settings.log_folder).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("TENSORBOARD_LOGGING_DIR", "WANDB_DIR", "TRACKIO_DIR"):
-            os.environ.setdefault(name, str(folder))
 
 
 def _check_weights(model: Any) -> None:

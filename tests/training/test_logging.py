@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +65,42 @@ def test_tensorboard_gets_the_loss_of_every_update(
     losses = events.Scalars("train/loss")
     assert [entry.step for entry in losses] == [1, 2, 3]
     assert losses[-1].value == pytest.approx(report.last_loss, abs=1e-3)
+
+
+TWICE = """
+import sys
+from agentgym_si.training.by_name import train_rows
+from agentgym_si.types import Weighted
+rows = [Weighted((6, 7), (8, 9), (1.0, 1.0))] * 2
+settings = {"steps": 2, "batch_size": 2, "bf16": False, "device": "cpu"}
+for name in ("0", "1"):
+    train_rows("sft", sys.argv[2], rows, name, **settings, report_to=sys.argv[1],
+               log_folder="logs/" + name)
+"""
+
+
+@pytest.mark.parametrize("logger", ["wandb", "trackio"])
+def test_each_training_is_a_run_of_its_own(logger: str, start: Path, tmp_path: Path) -> None:
+    """Iterations whose losses lie over one another in one run, and chatter in front of --json."""
+    if find_spec(logger) is None:
+        pytest.skip(f"{logger} is not installed")
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE, logger, str(start)],
+        cwd=tmp_path,
+        env={**os.environ, "WANDB_MODE": "offline"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = done.stdout.replace("[INFO] Running in WANDB offline mode\n", "")  # of an import
+    assert (done.returncode, told) == (0, ""), done.stderr
+    if logger == "wandb":
+        assert len(list((tmp_path / "logs" / "wandb").glob("offline-run-*"))) == 2
+        return
+    (path,) = (tmp_path / "logs").glob("*.db")
+    with closing(sqlite3.connect(path)) as database:
+        counts = database.execute("SELECT run_name, COUNT(*) FROM metrics GROUP BY run_name")
+        assert dict(counts) == {"0": 3, "1": 3}  # two updates and the summary
 
 
 def test_nothing_is_logged_unless_asked(start: Path, tmp_path: Path) -> None:
