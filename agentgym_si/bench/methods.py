@@ -5,7 +5,7 @@ method may learn from, the updates and their batch size, and the fresh episodes 
 are compared on, which decide nothing. No gate throws updates away. Not equal: the computing a
 method needs for an update (a pair is two episodes), what it makes itself without the world, and
 that imitation goes on rehearsing the warm start's episodes and earlier iterations (`loop`), which
-methods that compare episodes do not.
+methods that compare episodes do not. A method may read the oracle's labels; the table says so.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from agentgym_si.policies.base import NoopPolicy, RandomPolicy
 from agentgym_si.rollouts import Episode, rollout
 from agentgym_si.specs import load_method, make_env
 from agentgym_si.store import Run, read_description, read_trajectories, write_json
+from agentgym_si.synthesis import Synthesis, SynthesisContext
 from agentgym_si.training.by_name import Row
 from agentgym_si.types import Trajectory
 
@@ -47,12 +50,20 @@ class WithinSteps:
         self.samples, self.labels_used = method.samples, method.labels_used
 
     def __getattr__(self, name: str) -> Any:
-        """Return what else the method says of itself (`objective`, `synthesise`)."""
-        return getattr(self.method, name)
+        """Return what else the method says of itself (`objective`, `regime`, `synthesise`)."""
+        found = getattr(self.method, name)
+        return partial(self._synthesise, found) if name == "synthesise" else found
 
     def curate(self, trajectories: Sequence[Trajectory], context: Context) -> Sequence[Row]:
         """Let the method choose from what is within the budget."""
         return self.method.curate(within(trajectories, self.steps), context)
+
+    def _synthesise(
+        self, make: Callable[[SynthesisContext], Synthesis], context: SynthesisContext
+    ) -> Synthesis:
+        """Let the method make trajectories from what is within the budget of each iteration."""
+        collected = [within(episodes, self.steps) for episodes in context.collected]
+        return make(replace(context, collected=collected))
 
 
 def within(trajectories: Sequence[Trajectory], steps: int) -> list[Trajectory]:

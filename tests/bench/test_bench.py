@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -33,6 +33,7 @@ from agentgym_si.envs import ENTRY_POINTS
 from agentgym_si.errors import BadInput, UnknownName
 from agentgym_si.specs import load_method
 from agentgym_si.store import read_trajectories
+from agentgym_si.synthesis import SynthesisContext
 from agentgym_si.types import Action, Costs, Failure, Task, Trajectory, Transition
 
 HORIZON = "agentgym_si/LongHorizon-v0"
@@ -256,6 +257,9 @@ def test_a_method_sees_no_more_than_its_steps() -> None:
     context: Any = None
     assert list(limited.curate(rows, context)) == rows[:2] and limited.objective == "dpo"
     assert getattr(limited, "synthesise", None) is None
+    method.synthesise = lambda context: context.collected
+    given = SynthesisContext(*[cast(Any, None)] * 3, [rows, rows[:1]], *[cast(Any, None)] * 6)
+    assert limited.synthesise(given) == [rows[:2], rows[:1]]
 
 
 @pytest.mark.train
