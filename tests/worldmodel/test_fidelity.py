@@ -177,8 +177,8 @@ def test_what_is_said_of_another_state_keeps_the_goal(
 ) -> None:
     """A page with another goal is not valid: a judge that refused it would only read its form."""
     steps = lived(walks)
-    others = [(s.history, s.action) for s in steps if s.task.id == "reach-hall"]
-    asked = [s for s in steps if s.task.id == "reach-kitchen"][:8]
+    others = [(s.history, s.action) for s in steps if s.task_id == "reach-hall"]
+    asked = [s for s in steps if s.task_id == "reach-kitchen"][:8]
     swapped = shuffled(perfect, others, seed=1, structure=Pages())
     said = swapped.predict([s.history for s in asked], [s.action for s in asked])
     for step, (one,) in zip(asked, said, strict=True):
