@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,9 @@ import pytest
 pytest.importorskip("torch")
 
 import gymnasium as gym
-import torch
 from typer.testing import CliRunner
 
-from agentgym_si.adapt.neighbours import SIMILAR, Neighbour
+from agentgym_si.adapt.neighbours import Neighbour
 from agentgym_si.adapt.practising import FIRST_SEED, Practice
 from agentgym_si.adapt.records import InstanceRecord, records_of
 from agentgym_si.adapt.signals import Consensus, Gate
@@ -25,89 +22,32 @@ from agentgym_si.cli import app
 from agentgym_si.errors import BadInput, UnknownName
 from agentgym_si.improving import improve
 from agentgym_si.methods.ttsi import TTSI, TTSIPooled, ttsi
-from agentgym_si.policies.base import History
-from agentgym_si.policies.batches import as_example, pad_batch, taught_logprobs
 from agentgym_si.policies.hf import TransformersPolicy
-from agentgym_si.policies.tiny import build_tiny
 from agentgym_si.rollouts import rollout
 from agentgym_si.specs import load_policy
 from agentgym_si.store import read_trajectories
-from agentgym_si.types import Trajectory, Weighted
+from agentgym_si.types import Trajectory
 
 pytestmark = pytest.mark.train
 
-DATA = Path(__file__).parents[1] / "data" / "bfcl"
 ORDER = '{"name": "get_product", "arguments": {"item": "oven"}}'
 AREA = '{"name": "shape.area", "arguments": {"width": 4, "height": 5}}'
 CLICK = "click('1') on\n[1] button"
 PROGRAM = "def f(x): return x"
-FUNCTION = '{"name": "shape.area", "parameters": {"width": {}, "height": {}}}'
 
 
-@pytest.fixture(scope="module")
-def parrot(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Return a function to the folder of a model that answers everything with one text."""
-    made: dict[str, Path] = {}
+@pytest.fixture
+def run(play: Any) -> Any:
+    """Return a function that plays two episodes from the command line, to their records."""
 
-    def make(said: str) -> Path:
-        if said in made:
-            return made[said]
-        folder = tmp_path_factory.mktemp("parrot")
-        goals = [
-            "What does one oven cost?",
-            'Goal: click\n[1] button "ONE"',
-            "Write a program",
-            said,
-        ]
-        goals += [f"Functions:\n{FUNCTION}\n\n{goal}" for goal in goals[::3]]
-        asked = [*goals, *(SIMILAR.replace("{observation}", goal) for goal in goals)]
-        start = build_tiny(
-            folder / "start",
-            [said] * 20 + asked,
-            vocabulary=320,
-            hidden=32,
-            layers=2,
-            heads=2,
-            context=4096,
-            instructions=False,
-        )
-        policy = TransformersPolicy(start, device="cpu")
-        answer = policy.tokens.answer(said)
-        prompts = [policy.tokens.prompt(History((text,))) for text in asked]
-        rows = [Weighted(prompt, answer, (1.0,) * len(answer)) for prompt in prompts]
-        fills = {"input_ids": 0, "labels": -100, "weights": 0.0}
-        adam = torch.optim.AdamW(policy.model.parameters(), lr=5e-3)
-        for _ in range(120):
-            inputs = pad_batch([as_example(row) for row in rows], fills)
-            labels, weights = inputs.pop("labels"), inputs.pop("weights")
-            logprobs, _ = taught_logprobs(policy.model, inputs, labels, weights)
-            adam.zero_grad()
-            (-logprobs.mean()).backward()
-            adam.step()
-        made[said] = policy.save(folder / "model")
-        return made[said]
+    def played(*arguments: Any, **options: Any) -> list[InstanceRecord]:
+        episodes = play(*arguments, **options)
+        assert all("+ttsi-" in one.policy_version for one in episodes)
+        records = records_of(episodes)
+        assert len(records) == 2
+        return records
 
-    return make
-
-
-def run(env: str, policy: str, out: Path, *more: str, boxes: bool = False) -> list[InstanceRecord]:
-    """Play two episodes from the command line; return the records in the run folder."""
-    arguments = ["run", env, "--policy", policy, "--out", str(out), "--episodes", "2", *more]
-    arguments += ["--in-flight", "2", "--json"]
-    if boxes:  # they are shared in a process, and closed when it ends
-        command = [sys.executable, "-c", "from agentgym_si.cli import main; main()", *arguments]
-        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    else:
-        done = CliRunner().invoke(app, arguments)
-        assert done.exception is None, done.output
-        shown = done.stdout
-    assert json.loads(shown)["failures"] == 0
-    played = list(read_trajectories(out))
-    assert len(played) == 2
-    assert all(one.world == "real" and "+ttsi-" in one.policy_version for one in played)
-    records = records_of(played)
-    assert len(records) == 2
-    return records
+    return played
 
 
 def check_adapted(records: list[InstanceRecord], said: str) -> None:
@@ -121,7 +61,7 @@ def check_adapted(records: list[InstanceRecord], said: str) -> None:
         assert record.cost.tokens_trained > 0
 
 
-def test_on_tools(parrot: Any, tmp_path: Path) -> None:
+def test_on_tools(parrot: Any, run: Any, tmp_path: Path) -> None:
     """A wrapper that one family of environments needs a change for."""
     policy = f"ttsi,tau=2,compare=true:{parrot(ORDER)}"
     more = ("--task", "orders-l1-0000", "--max-steps", "2")
@@ -130,34 +70,28 @@ def test_on_tools(parrot: Any, tmp_path: Path) -> None:
     assert all(0 <= record.certainty <= 1 for record in records)
 
 
-def test_on_bfcl_data(parrot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_bfcl_data(parrot: Any, run: Any, own_bfcl: str, tmp_path: Path) -> None:
     """Functions that are lost from the neighbour, so that no call of it fits a schema."""
-    (tmp_path / "own_bfcl.py").write_text(
-        "import gymnasium as gym\n"
-        "gym.register('own/BFCL-v0', 'agentgym_si.envs.function_calling:FunctionCallingEnv', "
-        f"kwargs={{'data': {str(DATA)!r}, 'suite': 'simple_python'}})\n"
-    )
-    monkeypatch.chdir(tmp_path)
     policy = f"ttsi,k=4,tau=2,compare=true:{parrot(AREA)}"
     more = ("--task", "simple_python_0")
-    check_adapted(run("own_bfcl:own/BFCL-v0", policy, tmp_path / "run", *more), AREA)
+    check_adapted(run(own_bfcl, policy, tmp_path / "run", *more), AREA)
 
 
 @pytest.mark.browser
-def test_on_miniwob(parrot: Any, tmp_path: Path) -> None:
+def test_on_miniwob(parrot: Any, run: Any, tmp_path: Path) -> None:
     """Candidates of a page that never reach the gate."""
     policy = f"ttsi,preset=web,k=4,tau=2,compare=true:{parrot(CLICK)}"
     more = ("--task", "click-test-2", "--max-steps", "2")
     check_adapted(run("agentgym_si/MiniWoB-v0", policy, tmp_path / "run", *more), CLICK)
 
 
-def test_on_code(parrot: Any, tmp_path: Path) -> None:
+def test_on_code(parrot: Any, run: Any, tmp_path: Path) -> None:
     """Programs, which cannot be counted out: candidates are samples."""
     policy = f"ttsi,preset=code,tau=2,compare=true:{parrot(PROGRAM)}"
     check_adapted(run("agentgym_si/Code-v0", policy, tmp_path / "run", boxes=True), PROGRAM)
 
 
-def test_what_a_certainty_was_worth_is_probed(parrot: Any, tmp_path: Path) -> None:
+def test_what_a_certainty_was_worth_is_probed(parrot: Any, run: Any, tmp_path: Path) -> None:
     """Calibration of episodes that were adapted to; a probe without a certainty to read."""
     env, more = "agentgym_si/Tools-v0", ("--task", "orders-l1-0000", "--max-steps", "2")
     folder = parrot(ORDER)
