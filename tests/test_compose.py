@@ -42,6 +42,13 @@ def test_the_services_are_there(services: dict[str, Any]) -> None:
     assert "smoke" in str(services["bench"]["command"]) and "healthcheck" in services["view"]
 
 
+def test_the_model_is_served_as_the_policy_reads_it(services: dict[str, Any]) -> None:
+    """Logprobs of another distribution than the one that was sampled from, `policies.served`."""
+    command = services["llm"]["command"]
+    assert command[command.index("--logprobs-mode") + 1] == "processed_logprobs"
+    assert not command[0].startswith("-")  # the image runs `vllm serve MODEL`
+
+
 def test_nothing_is_published_beyond_this_machine(services: dict[str, Any]) -> None:
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports
