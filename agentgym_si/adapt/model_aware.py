@@ -8,7 +8,8 @@ they teach that nothing needs to change. Training goes on until the selected set
 Ours: the alarm. Labels may be wrong, and a model that has let some in selects more of them. A label
 is contradicted where what the model says most often does not fit it; the share of such labels among
 the selected needs no truth, and its rise is a warning. Its fall is no comfort: a model says what it
-was taught, so labels it has learned contradict it no more (seen in `benchmarks/toolace_r.md`).
+was taught, so labels it has learned contradict it no more; nor does the first model tell them apart
+(both seen in `benchmarks/toolace_r.md`).
 """
 
 from __future__ import annotations
@@ -78,6 +79,11 @@ def has_grown(selected: int, before: int, items: int, epsilon: float = 0.0) -> b
 def contradicted_share(selected: Sequence[Tried]) -> float:
     """Return the share of selected items whose label the model contradicts; 0 of none."""
     return sum(one.contradicted for one in selected) / max(len(selected), 1)
+
+
+def chance(selected: int) -> float:
+    """Return by how much a share of so many may rise by chance: two standard errors, at most."""
+    return float(max(selected, 1) ** -0.5)
 
 
 def drifts(shares: Sequence[float], tolerance: float = 0.0) -> bool:

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from agentgym_si.adapt.answers import canonical
 from agentgym_si.adapt.model_aware import (
     Tried,
+    chance,
     contradicted_share,
     drifts,
     has_grown,
@@ -103,7 +104,7 @@ class ToolACER:
             "items": items,
             "selected": len(chosen),
             "contradicted_shares": shares,
-            "drifts": drifts(shares),
+            "drifts": drifts(shares, chance(len(chosen))),
             "stop": not has_grown(len(chosen), before, items, self.epsilon),
         }
         context.notes.update(notes)

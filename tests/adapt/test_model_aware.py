@@ -8,6 +8,7 @@ import pytest
 
 from agentgym_si.adapt.model_aware import (
     Tried,
+    chance,
     contradicted_share,
     drifts,
     has_grown,
@@ -49,6 +50,16 @@ def test_the_alarm_is_a_share_above_all_earlier_ones() -> None:
     assert not drifts([0.1, 0.3, 0.2])
     assert drifts([0.1, 0.05, 0.11])
     assert not drifts([0.1, 0.11], tolerance=0.02)
+
+
+def test_a_rise_of_a_few_labels_is_chance() -> None:
+    """An alarm over right labels, of which one more or less was contradicted."""
+    shares = [4 / 14, 6 / 16, 11 / 21]
+    assert drifts(shares)
+    assert not drifts(shares, chance(21))
+    assert drifts(shares, chance(2100))
+    assert chance(400) == pytest.approx(0.05)
+    assert chance(0) == 1.0
 
 
 def test_rounds_end_when_the_selection_stops_growing() -> None:
