@@ -49,7 +49,7 @@ METHODS: Mapping[str, str] = {
     "rft": "agentgym_si.methods.rft:RFT",
     "sharpening": "agentgym_si.methods.sharpening:Sharpening",
     "toolace-r": "agentgym_si.methods.toolace_r:ToolACER",
-    "ttsi-pooled": "agentgym_si.methods.ttsi:TTSIPooled",
+    "ttsi-pooled": "agentgym_si.methods.ttsi_pooled:TTSIPooled",
     "upsampled": "agentgym_si.methods.control:Upsampled",
     "warm-only": "agentgym_si.methods.control:WarmOnly",
     "webevolver": "agentgym_si.methods.webevolver:WebEvolver",

@@ -6,15 +6,12 @@ throw-away LoRA of rank 8 trained on it for 5 epochs, everything put back after 
 is `mode=context`; TT-D gives a `teacher`. Not in the paper: practice in the environment, whose
 reward says what is learned from, and the web and code presets. The prompts are ours, and so is the
 learning rate of models of less than a million weights.
-
-`TTSIPooled` is another method: it learns from the neighbours of all instances for good. Figures of
-test-time adaptation do not hold for it, nor the other way round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -27,10 +24,7 @@ from agentgym_si.adapt.settings import PAPER, TINY, Adaptation, Budget, Mode
 from agentgym_si.adapt.signals import Consensus, Entropy, Gate, Margin, PTrue, Signal
 from agentgym_si.adapt.test_time import TestTimePolicy
 from agentgym_si.errors import BadInput, UnknownName
-from agentgym_si.loop import Context
-from agentgym_si.policies.base import History, Policy
-from agentgym_si.synthesis import Synthesis, SynthesisContext
-from agentgym_si.types import Trajectory, Weighted
+from agentgym_si.policies.base import Policy
 
 Preset = Literal["tools", "web", "code"]
 
@@ -123,53 +117,6 @@ def ttsi(policy: Policy, **settings: Any) -> TestTimePolicy:
         if name not in known:
             raise UnknownName("setting", name, known, where="ttsi")
     return TTSI(**settings).wrap(policy)
-
-
-@dataclass(frozen=True)
-class TTSIPooled:
-    """Learn for good from the neighbours of what the policy was unsure of: another method.
-
-    The gate and the neighbours are TT-SI's; nothing is put back. The episodes themselves, and their
-    rewards, are not learned from.
-    """
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Those of `TTSI`."""
-    samples: int = 1
-    """Episodes of each task and seed: where instances come from."""
-    labels_used: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Check the settings; raises BadInput."""
-        if TTSI(**self.settings).practice:
-            raise BadInput("expected neighbours that need no environment, got practice")
-
-    def synthesise(self, context: SynthesisContext) -> Synthesis:
-        """Return the neighbours of the collected episodes' beginnings, where the gate opens."""
-        composed = TTSI(**self.settings)
-        gate, augment = composed.gate(), composed.augment()
-        if "candidates" in gate.needs:
-            raise BadInput("expected a preset whose candidates are in the history, got web")
-        begun = [History.before(one, 0) for one in context.collected[-1]]
-        histories = list({history.observation: history for history in begun}.values())
-        sure = gate.signal.certainty(context.policy, histories)
-        unsure = [h for h, u in zip(histories, sure, strict=True) if gate.opens(u)]
-        made = augment.neighbours(context.policy, unsure) if unsure else []
-        taken = [one.trajectory for own in made for one in own if not one.rejected]
-        marked = [
-            replace(
-                one, id=f"{context.prefix}{number}/{one.id}", world_version=context.policy.version
-            )
-            for number, one in enumerate(taken)
-        ]
-        rejected = sum(bool(one.rejected) for own in made for one in own)
-        report = {"instances": len(histories), "uncertain": len(unsure), "rejected": rejected}
-        return Synthesis(marked, report)
-
-    def curate(self, trajectories: Sequence[Trajectory], context: Context) -> list[Weighted]:
-        """Return the rows of what was made."""
-        made = [one for one in trajectories if one.world == "imagined"]
-        return [row for one in made for row in context.rows(one, 1.0)]
 
 
 @dataclass(frozen=True)

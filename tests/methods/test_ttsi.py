@@ -21,7 +21,8 @@ from agentgym_si.adapt.test_time import TestTimePolicy
 from agentgym_si.cli import app
 from agentgym_si.errors import BadInput, UnknownName
 from agentgym_si.improving import improve
-from agentgym_si.methods.ttsi import TTSI, TTSIPooled, ttsi
+from agentgym_si.methods.ttsi import TTSI, ttsi
+from agentgym_si.methods.ttsi_pooled import TTSIPooled
 from agentgym_si.policies.hf import TransformersPolicy
 from agentgym_si.rollouts import rollout
 from agentgym_si.specs import load_policy
