@@ -38,6 +38,8 @@ except ImportError as error:
         "playing on several workers needs ray: pip install 'agentgym-si[ray]'"
     ) from error
 
+logger = logging.getLogger(__name__)
+
 LOCAL = "local"
 """The address that starts Ray on this machine alone, for as long as the workers are held."""
 
@@ -144,9 +146,16 @@ class RayWorkers:
         self._ours = not ray.is_initialized()
         if self._ours:
             _connect(address, workers)
+        resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        processors = int(resources.get("CPU", 1))
         if workers is None:
-            known = ray.cluster_resources()  # type: ignore[no-untyped-call]
-            workers = max(1, int(known.get("CPU", 1)))
+            workers = max(1, processors)
+        elif workers > processors:
+            logger.warning(
+                "%d workers asked for, %d processors in the cluster: episodes of the others wait",
+                workers,
+                processors,
+            )
         make = partial(ray.remote(num_cpus=1)(EnvWorker).remote, list(sys.path))
         self.workers = [_Worker(make) for _ in range(workers)]
         self._opened = 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,6 +17,7 @@ from typing import Any, cast
 import gymnasium as gym
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("ray")
 
@@ -24,10 +27,9 @@ from agentgym_si.config import load_config
 from agentgym_si.distributed import RayWorkers, RemoteEnv
 from agentgym_si.envs.base import Step, TextEnv
 from agentgym_si.errors import BadInput, EnvFailure
-from agentgym_si.improving import env_maker
+from agentgym_si.improving import env_maker, improve
 from agentgym_si.policies.base import FunctionPolicy, OraclePolicy, Policy, RandomPolicy
 from agentgym_si.rollouts import Episode, play
-from agentgym_si.specs import load_method
 from agentgym_si.store import Run, read_trajectories
 from agentgym_si.types import Costs, Task, Trajectory
 
@@ -183,27 +185,29 @@ def test_bad_input_is_refused() -> None:
 
 
 @pytest.mark.train
-def test_the_loop_plays_in_workers_what_it_plays_here(workers: RayWorkers, tmp_path: Path) -> None:
-    """A run whose result depends on where its environments are."""
-    from agentgym_si.loop import run_loop
-
-    config = load_config(
-        {
-            "env": "agentgym_si/LongHorizon-v0",
-            "env_options": {"keys": 4},
-            "tasks": ["sum-k1-t1"],
-            "tiny": {"vocabulary": 300, "hidden": 32, "layers": 1, "heads": 2},
-            "iterations": 0,
-            "in_flight": 4,
-            "warm": {"seeds": 6, "steps": 3},
-            "evaluate": {"seeds": 6, "final_seeds": 0},
-        }
+def test_improve_plays_in_workers_what_it_plays_here(tmp_path: Path) -> None:
+    """A run whose result depends on where its environments are; a flag that reaches no worker."""
+    job = {
+        "env": "agentgym_si/LongHorizon-v0",
+        "env_options": {"keys": 4},
+        "tasks": ["sum-k1-t1"],
+        "tiny": {"vocabulary": 300, "hidden": 32, "layers": 1, "heads": 2},
+        "iterations": 0,
+        "in_flight": 4,
+        "warm": {"seeds": 6, "steps": 3},
+        "evaluate": {"seeds": 6, "final_seeds": 0},
+    }
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job), encoding="utf-8")
+    reports = [improve(load_config(job), folder=tmp_path / "here")]
+    command = ["improve", str(tmp_path / "job.yaml"), "--out", str(tmp_path / "there"), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, *command, "--ray", "local", "--ray-workers", "2"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    method = load_method("rft", {})
-    reports = [
-        run_loop(config, method, tmp_path / name, make=make)
-        for name, make in (("here", gym.make), ("there", workers.make))
-    ]
+    assert done.returncode == 0, done.stderr
+    reports.append(json.loads(done.stdout))
     assert reports[0]["iterations"] == reports[1]["iterations"]
     played = [
         without_seconds(list(read_trajectories(tmp_path / name))) for name in ("here", "there")
@@ -212,8 +216,19 @@ def test_the_loop_plays_in_workers_what_it_plays_here(workers: RayWorkers, tmp_p
     assert sorted(played[0], key=by_id) == sorted(played[1], key=by_id)
 
 
+MAIN = "from agentgym_si.cli import main; main()"
+
+
 def by_id(trajectory: Trajectory) -> str:
     return trajectory.id
+
+
+def test_more_workers_than_processors_are_said(
+    workers: RayWorkers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A command that waits for ever and says nothing."""
+    RayWorkers(workers=len(workers.workers) + 1).close()
+    assert "3 workers asked for, 2 processors in the cluster" in caplog.text
 
 
 def test_workers_without_an_address_are_refused() -> None:
