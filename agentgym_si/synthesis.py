@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import gymnasium as gym
 
 from agentgym_si.errors import BadInput
-from agentgym_si.policies.language import LanguageModel
 from agentgym_si.types import Preference, Trajectory, Weighted
+
+if TYPE_CHECKING:
+    from agentgym_si.policies.hf import TransformersPolicy
 
 R = TypeVar("R", bound=Weighted | Preference)
 
@@ -26,7 +28,7 @@ class SynthesisContext:
     """What a method may use when it makes trajectories."""
 
     iteration: int
-    policy: LanguageModel
+    policy: TransformersPolicy
     """The policy that collected, sampling at the temperature of collection."""
     warm: Sequence[Trajectory]
     """Episodes of the oracle that the policy was started on."""

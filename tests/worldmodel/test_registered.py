@@ -25,7 +25,7 @@ IMAGINED = "agentgym_si.worldmodel.registered:agentgym_si/Imagined-v0"
 @pytest.fixture
 def house(make_house: Callable[[], TextEnv]) -> Iterator[str]:
     """The house under an id."""
-    gym.register("tests/House-v0", entry_point=make_house)
+    gym.register("tests/House-v0", entry_point=make_house)  # type: ignore[arg-type]
     yield "tests/House-v0"
     del gym.registry["tests/House-v0"]
 
