@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from sqlite3 import Connection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,17 +53,23 @@ def pairs(index: Index, before: str, after: str) -> list[Pair]:
         for name in (before, after):
             if name not in known:
                 raise UnknownName("phase", name, known)
-        rows = database.execute(
-            "SELECT b.task, b.seed, b.id, a.id, b.status = 'solved', a.status = 'solved' "
-            f"FROM ({_SIDE}) AS b JOIN ({_SIDE}) AS a "
-            "ON a.task = b.task AND a.seed = b.seed AND a.nth = b.nth "
-            "WHERE a.status != 'failure' AND b.status != 'failure'",
-            (before, after),
-        )
-        return [
-            Pair(task, seed, first, second, bool(solved), bool(solved_after))
-            for task, seed, first, second, solved, solved_after in rows
-        ]
+        earlier, later = _side(database, before), _side(database, after)
+    found = []
+    for place, (first, status) in earlier.items():
+        second, status_after = later.get(place, ("", "failure"))
+        if "failure" not in (status, status_after):
+            solved = status == "solved", status_after == "solved"
+            found.append(Pair(place[0], place[1], first, second, *solved))
+    return found
+
+
+def _side(database: Connection, phase: str) -> dict[tuple[str, int, int], tuple[str, str]]:
+    """Return a phase's ids and statuses by task, seed and how manieth of the same.
+
+    Joined here and not by SQLite, which goes through all of one side for each of the other.
+    """
+    rows = database.execute(_SIDE, (phase,))
+    return {(task, seed, nth): (name, status) for name, task, seed, status, nth in rows}
 
 
 def change(played: Sequence[Pair]) -> dict[str, Any]:
