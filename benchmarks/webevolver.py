@@ -19,9 +19,11 @@ own reward.
 Each seed is a folder that a killed run goes on with. The last line is one JSON object; of two arms
 A_minus_B is the paired difference of held-out success over seeds (`_mean`) with its 95 % interval
 (`_low`, `_high`): setting seeds we_minus_si we_minus_upsampled shuffled_minus_si
-always_accept_minus_we noise_0.2_minus_we noise_0.5_minus_we success (by arm) acceptance (by arm)
-imagined_rows (by arm) real_steps fidelity (by world model and depth) lookahead browser (steps that
-were played again in Chromium, and how many of them differ).
+always_accept_minus_we noise_0.2_minus_we noise_0.5_minus_we arm_seeds (by arm) success (by arm)
+acceptance (by arm) imagined_rows (by arm) real_steps learned (by arm: imagined episodes kept, how
+many of them are right in the world, held-out success by how the thing that is asked for could be
+known) fidelity (by world model and depth) lookahead browser (steps that were played again in
+Chromium, and how many of them differ).
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from webevolver_measures import fidelity_of, look_ahead, play_again
+from webevolver_measures import fidelity_of, learned_of, look_ahead, play_again
 from webevolver_report import summarise, table
 from webevolver_settings import LOOKS, ROUNDS, SHAPES, SITES, Arm, arms_of, base_config
 from webevolver_static import ENV as STATIC
@@ -86,7 +88,11 @@ def run_seed(arguments: argparse.Namespace, folder: Path, seed: int) -> None:
     we = run_arm(base, folder, "we", arms_of(shape, 0)["we"])
     arms = arms_of(shape, we["rows"])
     wanted = [name for name in arms if not arguments.arms or name in arguments.arms]
-    found: dict[str, Any] = {"seed": seed, "setting": arguments.setting, "arms": {"we": we}}
+    found: dict[str, Any] = {
+        "seed": seed,
+        "setting": arguments.setting,
+        "arms": {"we": we},
+    }
 
     def keep(**more: Any) -> None:
         found.update(more)
@@ -98,6 +104,8 @@ def run_seed(arguments: argparse.Namespace, folder: Path, seed: int) -> None:
         keep()
     config = ImproveConfig.model_validate(base | {"method": "webevolver"})
     config = config.model_copy(update={"env": check_env_id(config.env)})
+    if "queries" in shape:
+        keep(learned={name: learned_of(folder / name) for name in found["arms"]})
     if config.env == STATIC:
         keep(browser=play_again(config, folder, arguments.browser_episodes))
     with ExitStack() as stack:

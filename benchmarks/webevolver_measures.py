@@ -66,6 +66,34 @@ def told(trajectory: Trajectory) -> list[tuple[Any, ...]]:
     ]
 
 
+def learned_of(run: Path) -> dict[str, Any]:
+    """Count what an arm of `sites` was given to learn from, and what of held-out tasks it solves.
+
+    `kept` imagined episodes, `right` those whose actions are the task's solution in the world; and
+    `held_out` [solved, tasks] by how the arm could know the thing that is asked for.
+    """
+    real = list(read_trajectories(run, "collect/"))
+    imagined = list(read_trajectories(run, f"imagined/{ROUNDS}/"))
+    kinds = {
+        "found in the world": {thing(t) for t in real if t.solved},
+        "found in imagination": {thing(t) for t in imagined},
+        "asked for, not found": {thing(t) for t in real},
+    }
+    held_out: dict[str, list[int]] = {}
+    for tested in read_trajectories(run, f"evaluate/{ROUNDS}/"):
+        names = (kind for kind, things in kinds.items() if thing(tested) in things)
+        counts = held_out.setdefault(next(names, "never asked for"), [0, 0])
+        counts[0] += tested.solved
+        counts[1] += 1
+    right = sum(tuple(t.actions) == t.task.solution for t in imagined)
+    return {"kept": len(imagined), "right": right, "held_out": held_out}
+
+
+def thing(trajectory: Trajectory) -> str:
+    """Return what a goal of `sites` asks for."""
+    return trajectory.task.goal.split()[-1]
+
+
 def fidelity_of(config: ImproveConfig, folder: Path, stack: ExitStack) -> dict[str, Any]:
     """Measure each iteration's world model on the pages that the policy visits now.
 
@@ -97,7 +125,10 @@ def fidelity_of(config: ImproveConfig, folder: Path, stack: ExitStack) -> dict[s
 
 
 def look_ahead(
-    config: ImproveConfig, folder: Path, stack: ExitStack, looks: Sequence[tuple[int, int]]
+    config: ImproveConfig,
+    folder: Path,
+    stack: ExitStack,
+    looks: Sequence[tuple[int, int]],
 ) -> dict[str, Any]:
     """Play the held-out tasks with looks ahead, and without a world model at the same budget.
 
@@ -110,7 +141,9 @@ def look_ahead(
         return found
     run = folder / "we"
     policy = TransformersPolicy(
-        run / "checkpoints" / str(ROUNDS), max_new_tokens=config.max_tokens, seed=config.seed
+        run / "checkpoints" / str(ROUNDS),
+        max_new_tokens=config.max_tokens,
+        seed=config.seed,
     )
     model = load_world_model(run / "synthesis" / f"world-{ROUNDS}", max_new_tokens=160)
     sites = "sites" in config.env_options

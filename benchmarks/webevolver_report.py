@@ -14,7 +14,10 @@ from agentgym_si.evaluate import t_interval
 def summarise(setting: str, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the figures over seeds."""
     names = list(arms_of(SHAPES[setting], 0))
-    report: dict[str, Any] = {"setting": setting, "seeds": [result["seed"] for result in results]}
+    report: dict[str, Any] = {
+        "setting": setting,
+        "seeds": [result["seed"] for result in results],
+    }
     for key, after, before in (
         ("we_minus_si", "we", "si"),
         ("we_minus_upsampled", "we", "upsampled"),
@@ -35,6 +38,7 @@ def summarise(setting: str, results: Sequence[Mapping[str, Any]]) -> dict[str, A
             if any(value is not None for value in values)
         }
 
+    report["arm_seeds"] = {name: sum(name in r["arms"] for r in results) for name in names}
     report["success"] = mean(lambda arm: arm["success"])
     report["before"] = [
         round(float(np.mean([r["arms"]["we"]["before"][i] for r in results])), 4)
@@ -49,6 +53,7 @@ def summarise(setting: str, results: Sequence[Mapping[str, Any]]) -> dict[str, A
     report["browser"] = {
         key: sum(check[key] for check in checked) for key in ("episodes", "steps", "different")
     }
+    report["learned"] = {name: learned(results, name) for name in names}
     report["fidelity"] = fidelities(results)
     report["lookahead"] = looks_ahead(results)
     return report
@@ -71,6 +76,22 @@ def paired(
     }
 
 
+def learned(results: Sequence[Mapping[str, Any]], arm: str) -> dict[str, Any]:
+    """Return an arm's counts of `learned_of`, summed over the seeds that have them."""
+    parts = [r["learned"][arm] for r in results if arm in r.get("learned", {})]
+    held_out: dict[str, list[int]] = {}
+    for part in parts:
+        for kind, (solved, tasks) in part["held_out"].items():
+            counts = held_out.setdefault(kind, [0, 0])
+            counts[0] += solved
+            counts[1] += tasks
+    return {
+        "kept": sum(part["kept"] for part in parts),
+        "right": sum(part["right"] for part in parts),
+        "held_out": held_out,
+    }
+
+
 def fidelities(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return mean F1 and exactness by world model, kind of step and depth."""
     found: dict[str, Any] = {}
@@ -81,7 +102,8 @@ def fidelities(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             found[f"world-{number} {kind}"] = {
                 depth: {
                     metric: round(
-                        float(np.mean([p[depth][metric] for p in parts if depth in p])), 4
+                        float(np.mean([p[depth][metric] for p in parts if depth in p])),
+                        4,
                     )
                     for metric in ("f1", "exact", "valid", "end", "reward")
                 }
@@ -119,14 +141,15 @@ def table(report: Mapping[str, Any]) -> list[str]:
         f"after each iteration). Trusted depth: {report['horizon']}. Played again in Chromium: "
         f"{report['browser']['steps']} steps, {report['browser']['different']} of them different.",
         "",
-        "| arm | held-out success | imagined rows | rows trained | accepted | real steps |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| arm | seeds | held-out success | imagined rows | rows trained | accepted | real steps |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, success in report["success"].items():
         accepted = report["acceptance"].get(name)
         share = "" if accepted is None else f"{accepted:.2f}"
         lines.append(
-            f"| {name} | {success:.3f} | {report['imagined_rows'][name]:.0f} | "
+            f"| {name} | {report['arm_seeds'][name]} | {success:.3f} | "
+            f"{report['imagined_rows'][name]:.0f} | "
             f"{report['rows_trained'][name]:.0f} | {share} | {report['real_steps'][name]:.0f} |"
         )
     lines += ["", "| difference | mean | 95 % interval |", "|---|---:|---:|"]
@@ -136,6 +159,16 @@ def table(report: Mapping[str, Any]) -> list[str]:
         if report[key] is not None:
             interval = "" if low is None else f"[{low:+.3f}, {high:+.3f}]"
             lines.append(f"| {name} | {report[key]:+.3f} | {interval} |")
+    kinds = list(dict.fromkeys(k for row in report["learned"].values() for k in row["held_out"]))
+    lines += [
+        "",
+        "| arm | imagined, kept | right in the world | " + " | ".join(kinds) + " |",
+    ]
+    lines.append("|---|" + "---:|" * (2 + len(kinds)))
+    for name, row in report["learned"].items():
+        cells = [row["held_out"].get(kind, (0, 0)) for kind in kinds]
+        told = " | ".join(f"{solved} of {tasks}" for solved, tasks in cells)
+        lines.append(f"| {name} | {row['kept']} | {row['right']} | {told} |")
     lines += [
         "",
         "| world model | depth | F1 | exact | valid | end |",
