@@ -139,13 +139,15 @@ def one_by_one(policy: TransformersPolicy, rows: Sequence[Weighted], pad: int) -
             lora.fit([[row]], pad=pad)
 
 
-def floor(policy: TransformersPolicy, rows: Sequence[Weighted], pad: int) -> None:
+def floor(
+    policy: TransformersPolicy, rows: Sequence[Weighted], pad: int, epochs: int = LORA.epochs
+) -> None:
     """Pass the same batches forward, and backward to the embedded input, without any adapter."""
     model: Any = policy.model
     model.requires_grad_(False)
     try:
         with one_thread_if_small(model):
-            for _ in range(LORA.epochs):
+            for _ in range(epochs):
                 fills = {"input_ids": pad, "labels": IGNORED, "weights": 0.0}
                 inputs = pad_batch([as_example(row) for row in rows], fills)
                 inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}

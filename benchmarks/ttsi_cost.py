@@ -15,17 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from adapt import floor
 from ttsi_arms import SIMILAR, Recipe
 
 from agentgym_si.adapt.neighbours import Neighbour, SelfMade
 from agentgym_si.adapt.settings import TINY, tokens_in
 from agentgym_si.adapt.signals import Margin
 from agentgym_si.policies.base import History
-from agentgym_si.policies.batches import IGNORED, as_example, pad_batch, taught_logprobs
 from agentgym_si.policies.hf import TransformersPolicy
 from agentgym_si.policies.stacked import stacked
-from agentgym_si.policies.threads import one_thread_if_small
 from agentgym_si.policies.tiny import build_tiny
 from agentgym_si.training.rows import to_rows
 from agentgym_si.types import Weighted
@@ -112,26 +110,10 @@ def _stages(
         "training": each(train),
         "answer": each(answer),
         "answer without": each(lambda group: policy.act(histories[group])),
-        "floor": each(lambda group: _floor(policy, [r for own in rows[group] for r in own])),
+        "floor": each(
+            lambda group: floor(policy, [r for own in rows[group] for r in own], 0, TINY.epochs)
+        ),
     }
-
-
-def _floor(policy: TransformersPolicy, rows: Sequence[Weighted]) -> None:
-    model = policy.model
-    model.requires_grad_(False)
-    try:
-        with one_thread_if_small(model):
-            for _ in range(TINY.epochs):
-                fills = {"input_ids": 0, "labels": IGNORED, "weights": 0.0}
-                inputs = pad_batch([as_example(row) for row in rows], fills)
-                labels, weights = inputs.pop("labels"), inputs.pop("weights")
-                embedded = model.get_input_embeddings()(inputs.pop("input_ids"))
-                embedded.requires_grad_()
-                inputs["inputs_embeds"] = embedded
-                logprobs, _ = taught_logprobs(model, inputs, labels, weights)
-                torch.autograd.grad(-logprobs.mean(), embedded)
-    finally:
-        model.requires_grad_(True)
 
 
 def _milliseconds(work: Callable[[], Any]) -> float:
