@@ -108,7 +108,7 @@ class StillWorldModel:
 class NoisyWorldModel:
     """Another model, whose prediction is with probability `epsilon` that of another state.
 
-    The dose of a dose-response test: at 0 it is the model itself, at 1 it is `shuffled`. What it
+    The dose of a dose-response test: at 0 it is the model itself, at 1 all is shuffled. What it
     says instead is a prediction of the same model in another row of `others`, under the goal of the
     state that was asked about, so that its form is right and its content is not.
 
@@ -182,17 +182,6 @@ class NoisyWorldModel:
             [replace(said(row, sample), version=self.version) for sample in range(n)]
             for row in range(len(asked))
         ]
-
-
-def shuffled(
-    world_model: WorldModel,
-    others: Sequence[tuple[History, str]],
-    *,
-    seed: int = 0,
-    structure: Structure | None = None,
-) -> NoisyWorldModel:
-    """Return the model with every prediction taken from another state: all form, no content."""
-    return NoisyWorldModel(world_model, 1.0, others, seed=seed, structure=structure)
 
 
 def _key(history: History) -> _Key:

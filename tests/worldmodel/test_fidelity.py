@@ -31,7 +31,6 @@ from agentgym_si.worldmodel.perfect import (
     NoisyWorldModel,
     PerfectWorldModel,
     StillWorldModel,
-    shuffled,
 )
 from agentgym_si.worldmodel.structure import Pages, Results
 
@@ -156,7 +155,10 @@ def test_noise_lowers_fidelity_by_its_dose(
         exact.append(scores.exact)
     assert exact[0] == 1.0
     assert exact[0] - 0.2 > exact[1] > exact[2] + 0.2
-    assert summarise(one_step(shuffled(perfect, others, seed=1), steps, Pages())).exact == exact[2]
+    assert (
+        summarise(one_step(NoisyWorldModel(perfect, 1.0, others, seed=1), steps, Pages())).exact
+        == exact[2]
+    )
     for epsilon, pool in ((1.5, others), (0.5, [])):
         with pytest.raises(BadInput):
             NoisyWorldModel(perfect, epsilon, pool)
@@ -179,7 +181,7 @@ def test_what_is_said_of_another_state_keeps_the_goal(
     steps = lived(walks)
     others = [(s.history, s.action) for s in steps if s.task_id == "reach-hall"]
     asked = [s for s in steps if s.task_id == "reach-kitchen"][:8]
-    swapped = shuffled(perfect, others, seed=1, structure=Pages())
+    swapped = NoisyWorldModel(perfect, 1.0, others, seed=1, structure=Pages())
     said = swapped.predict([s.history for s in asked], [s.action for s in asked])
     for step, (one,) in zip(asked, said, strict=True):
         assert Pages().problem(one.observation, step.history.observation) == ""
