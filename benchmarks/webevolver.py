@@ -6,8 +6,8 @@ copied, and goes on in each arm with what is added to the same real rows, by the
 updates. `sites`: static pages whose ways have to be known (`webevolver_world`), judged by a checker
 that reads goal and page; played without a browser (`webevolver_static`), and of the episodes that
 were learned from `--browser-episodes` once more in Chromium, to see that every byte is the same;
-with `--browser` all is played there. `tools`: an order desk's tools, judged by the world model's
-own reward.
+with `--browser` all is played there. `tools`: a store where calls of a tool show what is on which
+shelf (`webevolver_store`), judged by a checker of the dialogue.
 
     si          nothing is added: self-improvement
     we          WebEvolver: imagined episodes of what was not solved, judged
@@ -37,7 +37,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from webevolver_measures import fidelity_of, learned_of, look_ahead, play_again
+from webevolver_measures import fidelity_of, learned_of, look_ahead, make, play_again
 from webevolver_report import summarise, table
 from webevolver_settings import LOOKS, ROUNDS, SHAPES, SITES, Arm, arms_of, base_config
 from webevolver_static import ENV as STATIC
@@ -46,6 +46,7 @@ from agentgym_si.config import ImproveConfig, load_config
 from agentgym_si.improving import check, improve
 from agentgym_si.specs import check_env_id
 from agentgym_si.store import Run, read_trajectories, write_json
+from agentgym_si.worldmodel.imagined import real_env
 
 
 def main() -> None:
@@ -82,8 +83,8 @@ def run_seed(arguments: argparse.Namespace, folder: Path, seed: int) -> None:
     """Run what of a seed is not there yet, and keep its result after each part."""
     began = time.process_time()
     shape = SHAPES[arguments.setting]
-    base = base_config(shape, folder, seed)
-    if arguments.browser and "queries" in shape:
+    base = base_config(arguments.setting, folder, seed)
+    if arguments.browser and arguments.setting == "sites":
         base |= {"env": SITES, "in_flight": 16}
     we = run_arm(base, folder, "we", arms_of(shape, 0)["we"])
     arms = arms_of(shape, we["rows"])
@@ -104,14 +105,15 @@ def run_seed(arguments: argparse.Namespace, folder: Path, seed: int) -> None:
         keep()
     config = ImproveConfig.model_validate(base | {"method": "webevolver"})
     config = config.model_copy(update={"env": check_env_id(config.env)})
-    if "queries" in shape:
-        keep(learned={name: learned_of(folder / name) for name in found["arms"]})
     if config.env == STATIC:
         keep(browser=play_again(config, folder, arguments.browser_episodes))
     with ExitStack() as stack:
-        keep(fidelity=fidelity_of(config, folder, stack))
+        env = real_env(stack.enter_context(make(config)))
+        keep(learned={name: learned_of(env, folder / name) for name in found["arms"]})
+        keep(fidelity=fidelity_of(config, folder, env))
         for count in range(1, arguments.looks + 1):
-            keep(lookahead=look_ahead(config, folder, stack, LOOKS[:count]))
+            looks = LOOKS[:count]
+            keep(lookahead=look_ahead(config, folder, stack, looks, shape["scorer"]))
     spent = time.process_time() - began
     print(f"{folder.name}: {spent:.0f} s of CPU; " + outcome_line(found), flush=True)
 

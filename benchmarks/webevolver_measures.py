@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -11,12 +11,12 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import webevolver_world as pages
 from webevolver_settings import ROUNDS, SITES
 
 from agentgym_si.config import ImproveConfig
+from agentgym_si.envs.base import TextEnv
 from agentgym_si.evaluate import score
-from agentgym_si.judging.base import FunctionJudge, return_judge
+from agentgym_si.judging.base import FunctionJudge
 from agentgym_si.loop_playing import Player
 from agentgym_si.policies.base import ReplayPolicy
 from agentgym_si.policies.hf import TransformersPolicy
@@ -25,9 +25,14 @@ from agentgym_si.search.lookahead import LookAhead, LookAheadSettings
 from agentgym_si.store import Run, read_trajectories, write_json
 from agentgym_si.types import Trajectory
 from agentgym_si.worldmodel.fidelity import by_depth, one_step, open_loop
-from agentgym_si.worldmodel.imagined import real_env
+from agentgym_si.worldmodel.imagined import first_of
 from agentgym_si.worldmodel.lived import fork, lived
 from agentgym_si.worldmodel.teaching import load_world_model
+
+
+def make(config: ImproveConfig, env: str = "") -> gym.Env[str, str]:
+    """Return the config's environment, or that of another id with the same options."""
+    return gym.make(env or config.env, disable_env_checker=True, **config.env_options)
 
 
 def play_again(config: ImproveConfig, folder: Path, count: int) -> dict[str, int]:
@@ -45,8 +50,7 @@ def play_again(config: ImproveConfig, folder: Path, count: int) -> dict[str, int
     episodes = [Episode(t.id, t.seed, t.task.id, index) for index, t in enumerate(chosen)]
     different = 0
     with ExitStack() as stack:
-        options = {"disable_env_checker": True, **config.env_options}
-        envs = [stack.enter_context(gym.make(SITES, **options)) for _ in range(min(8, len(chosen)))]
+        envs = [stack.enter_context(make(config, SITES)) for _ in chosen[:8]]
         for before, after in zip(chosen, play(envs, ReplayPolicy(actions), episodes), strict=True):
             pairs = zip(told(before), told(after), strict=True)
             different += sum(one != other for one, other in pairs)
@@ -66,11 +70,11 @@ def told(trajectory: Trajectory) -> list[tuple[Any, ...]]:
     ]
 
 
-def learned_of(run: Path) -> dict[str, Any]:
-    """Count what an arm of `sites` was given to learn from, and what of held-out tasks it solves.
+def learned_of(env: TextEnv, run: Path) -> dict[str, Any]:
+    """Count what an arm was given to learn from, and what of held-out tasks it solves.
 
-    `kept` imagined episodes, `right` those whose actions are the task's solution in the world; and
-    `held_out` [solved, tasks] by how the arm could know the thing that is asked for.
+    `kept` imagined episodes, `right` those that the world itself rewards when the same is done
+    there; and `held_out` [solved, tasks] by how the arm could know the thing that is asked for.
     """
     real = list(read_trajectories(run, "collect/"))
     imagined = list(read_trajectories(run, f"imagined/{ROUNDS}/"))
@@ -85,16 +89,26 @@ def learned_of(run: Path) -> dict[str, Any]:
         counts = held_out.setdefault(next(names, "never asked for"), [0, 0])
         counts[0] += tested.solved
         counts[1] += 1
-    right = sum(tuple(t.actions) == t.task.solution for t in imagined)
+    right = sum(earns(env, trajectory) for trajectory in imagined)
     return {"kept": len(imagined), "right": right, "held_out": held_out}
 
 
+def earns(env: TextEnv, imagined: Trajectory) -> bool:
+    """Say whether the world rewards what was done in imagination."""
+    first_of(env, imagined.task, imagined.seed)
+    for action in imagined.actions:
+        _, reward, terminated, truncated, _ = env.step(action)
+        if terminated or truncated:
+            return reward > 0
+    return False
+
+
 def thing(trajectory: Trajectory) -> str:
-    """Return what a goal of `sites` asks for."""
+    """Return what a goal asks for."""
     return trajectory.task.goal.split()[-1]
 
 
-def fidelity_of(config: ImproveConfig, folder: Path, stack: ExitStack) -> dict[str, Any]:
+def fidelity_of(config: ImproveConfig, folder: Path, env: TextEnv) -> dict[str, Any]:
     """Measure each iteration's world model on the pages that the policy visits now.
 
     The steps are those of held-out tasks, played by the policies after the first iteration and
@@ -108,8 +122,6 @@ def fidelity_of(config: ImproveConfig, folder: Path, stack: ExitStack) -> dict[s
         [t for i in (1, ROUNDS) for t in read_trajectories(run, f"evaluate/{i}/")],
         splits={"train", "test"},
     )
-    options = {"disable_env_checker": True, **config.env_options}
-    env = real_env(stack.enter_context(gym.make(config.env, **options)))
     forks = fork(env, steps, 40, np.random.default_rng(config.seed))
     found: dict[str, Any] = {}
     for number in range(1, ROUNDS + 1):
@@ -129,6 +141,7 @@ def look_ahead(
     folder: Path,
     stack: ExitStack,
     looks: Sequence[tuple[int, int]],
+    scorer: Callable[[Trajectory], float],
 ) -> dict[str, Any]:
     """Play the held-out tasks with looks ahead, and without a world model at the same budget.
 
@@ -146,8 +159,7 @@ def look_ahead(
         seed=config.seed,
     )
     model = load_world_model(run / "synthesis" / f"world-{ROUNDS}", max_new_tokens=160)
-    sites = "sites" in config.env_options
-    judge = FunctionJudge(pages.on_the_way) if sites else return_judge()
+    judge = FunctionJudge(scorer)
 
     def measure(player: Any) -> dict[str, Any]:
         with Run(folder / "looks", {}) as empty:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import webevolver_store as store
 import webevolver_world as pages
 from webevolver_static import ENV as STATIC
 
@@ -13,6 +14,8 @@ Arm = tuple[str, dict[str, Any]]
 """A method's name and options."""
 
 SITES = "agentgym_si/Sites-v0"
+
+TOOLS = "agentgym_si/Tools-v0"
 
 ROUNDS = 2
 """Iterations; the arms part in the last."""
@@ -43,6 +46,7 @@ SHAPES: dict[str, dict[str, Any]] = {
             "accept": "webevolver_world:found",
             "in_flight": 512,
         },
+        "scorer": pages.on_the_way,
         "world": {
             "steps": 180,
             "batch_size": 16,
@@ -54,40 +58,54 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
     "tools": {
         "config": {
-            "env": "agentgym_si/Tools-v0",
-            "env_options": {"max_steps": 4},
-            "tasks": [f"orders-l1-{number:04}" for number in range(4)],
-            "tiny": {"vocabulary": 1024, "hidden": 64, "layers": 2, "heads": 2},
+            "env": TOOLS,
+            "tiny": {"vocabulary": 512, "hidden": 64, "layers": 2, "heads": 2},
             "in_flight": 64,
-            "max_tokens": 48,
-            "warm": {"seeds": 12, "steps": 80},
-            "collect": {"seeds": 16, "temperature": 1.0},
-            "train": {"steps": 60, "batch_size": 16, "learning_rate": 0.003},
-            "evaluate": {"seeds": 20, "final_seeds": 0, "alpha": 1.0},
+            "max_tokens": 40,
+            "warm": {"seeds": 1, "steps": 80},
+            "collect": {"seeds": 1, "temperature": 1.0},
+            "train": {"steps": 150, "batch_size": 16, "learning_rate": 0.003},
+            "evaluate": {"seeds": 1, "final_seeds": 0, "alpha": 1.0},
         },
         "method": {"samples": 1, "shortest": True},
-        "imagine": {"attempts": 6, "accept": "return"},
+        "imagine": {
+            "attempts": 10,
+            "temperature": 1.25,
+            "accept": "webevolver_store:told",
+            "in_flight": 512,
+        },
+        "scorer": store.on_the_way,
         "world": {
-            "steps": 120,
+            "steps": 180,
             "batch_size": 16,
             "learning_rate": 0.003,
-            "threshold": 0.3,
-            "max_tokens": 160,
+            "objective": False,
+            "threshold": 0.5,
+            "max_tokens": 48,
         },
     },
 }
 
 
-def base_config(shape: Mapping[str, Any], folder: Path, seed: int) -> dict[str, Any]:
+def base_config(setting: str, folder: Path, seed: int) -> dict[str, Any]:
     """Return the config that all arms share; of `sites`, write the seed's site."""
-    config = {
-        **shape["config"],
+    config = SHAPES[setting]["config"]
+    options, ids = (site_of if setting == "sites" else store_of)(folder, seed)
+    return {
+        **config,
         "seed": seed,
         "policy": "tiny",
         "iterations": ROUNDS,
+        "env_options": options,
+        "tasks": ids["train"],
+        "warm": config["warm"] | {"tasks": ids["warm"]},
+        "evaluate": config["evaluate"] | {"tasks": ids["test"]},
     }
-    if "queries" not in shape:
-        return config
+
+
+def site_of(folder: Path, seed: int) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Write the seed's site; return the environment's options, and the ids of the parts' tasks."""
+    shape = SHAPES["sites"]
     counts = shape["queries"]
     sizes = (shape["categories"], shape["shelves"], shape["words"])
     world = pages.draw_world(seed, *sizes, nicknames=counts["warm"])
@@ -95,13 +113,12 @@ def base_config(shape: Mapping[str, Any], folder: Path, seed: int) -> dict[str, 
     parts = dict(zip(counts, queries, strict=True))
     site = pages.write_site(folder / "site", world, parts)
     ids = {name: pages.task_ids(name, len(part)) for name, part in parts.items()}
-    return {
-        **config,
-        "env_options": {"sites": str(site), "max_steps": 4},
-        "tasks": ids["train"],
-        "warm": config["warm"] | {"tasks": ids["warm"]},
-        "evaluate": config["evaluate"] | {"tasks": ids["test"]},
-    }
+    return {"sites": str(site), "max_steps": 4}, ids
+
+
+def store_of(folder: Path, seed: int) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Return the same of the seed's store."""
+    return {"domains": [f"webevolver_store:seed_{seed}"], "max_steps": 3}, store.task_ids()
 
 
 def arms_of(shape: Mapping[str, Any], rows: int) -> dict[str, Arm]:
