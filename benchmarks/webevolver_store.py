@@ -122,15 +122,20 @@ def told(trajectory: Trajectory) -> float:
         return 0.0
     shown = _shown(last.observation)
     price = str(shown.get("price", ""))
-    asked = shown.get("item") == trajectory.task.goal.split()[-1]
-    return float(asked and bool(price) and tells(last.action.text, [price], (), ""))
+    found = shown.get("item") == _asked(trajectory) and bool(price)
+    return float(found and tells(last.action.text, [price], (), ""))
 
 
 def on_the_way(trajectory: Trajectory) -> float:
     """Score a look ahead: 1 where the item is seen at its end, else 0."""
     last = trajectory.transitions[-1]
     seen = [_shown(trajectory.final_observation), _shown(last.observation)]
-    return float(any(one.get("item") == trajectory.task.goal.split()[-1] for one in seen))
+    return float(any(one.get("item") == _asked(trajectory) for one in seen))
+
+
+def _asked(trajectory: Trajectory) -> str:
+    """Return the item that the user, who speaks first, asks for."""
+    return trajectory.transitions[0].observation.split()[-1]
 
 
 def _shown(observation: str) -> Mapping[str, Any]:

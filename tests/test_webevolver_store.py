@@ -13,7 +13,7 @@ from agentgym_si.audit import audit
 from agentgym_si.envs.tools.env import ToolsEnv
 from agentgym_si.policies.base import OraclePolicy
 from agentgym_si.rollouts import Episode, rollout
-from agentgym_si.types import Action, Trajectory
+from agentgym_si.types import Action, Task, Trajectory
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -58,6 +58,8 @@ def test_the_checker_agrees_with_the_world_where_items_are_named_as_on_the_shelf
         look, answer = played.transitions
         wrong = replace(answer, action=Action("9"))
         assert store.told(replace(played, transitions=(look, wrong))) == 0.0
+        unasked = replace(played, task=Task(""))  # as a look ahead has it
+        assert store.told(unasked) == store.on_the_way(unasked) == 1.0
         unseen = replace(answer, observation='{"item":"none","price":10}')
         assert store.told(replace(played, transitions=(look, unseen))) == 0.0
         assert store.told(replace(played, transitions=(look,))) == 0.0
