@@ -73,8 +73,9 @@ class MethodSuite(Settings):
 
     about: str = ""
     methods: Annotated[dict[str, MethodSettings], Field(min_length=1)]
-    worlds: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
-    """Configurations of `improve` by name of the world, without method and seed."""
+    worlds: Annotated[dict[str, dict[str, Any] | str], Field(min_length=1)]
+    """Configurations of `improve` by name of the world, or what `load_config` finds them by; their
+    method and seed do not count."""
     steps: Annotated[dict[str, Count], Field(default_factory=dict)]
     """World to the real steps an iteration that a method may learn from; a world that is not named
     has no such limit (its episodes are of equal length)."""

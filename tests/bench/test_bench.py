@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from agentgym_si.bench.comparing import compare_benches
 from agentgym_si.bench.data import find_worlds
+from agentgym_si.bench.methods import play_methods
 from agentgym_si.bench.playing import play_suite, remove, summary, tasks_of
 from agentgym_si.bench.suites import (
     EpisodeSuite,
@@ -104,6 +105,17 @@ def test_a_suite_is_a_file_of_ones_own(tmp_path: Path) -> None:
         load_suite(str(path))
     with pytest.raises(UnknownName, match="unknown suite 'smok'; did you mean smoke"):
         load_suite("smok")
+
+
+def test_worlds_of_methods_may_be_named_by_their_config(tmp_path: Path) -> None:
+    """A suite that repeats a shipped job says something else once the job changes."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("methods: {rft: {}}\nworlds: {mine: tools, other: nowhere}\n")
+    suite = load_suite(str(file))
+    assert isinstance(suite, MethodSuite)
+    assert load_config(suite.worlds["mine"]) == load_config("tools")
+    with pytest.raises(BadInput, match="none shipped"):
+        play_methods("mine", suite, tmp_path / "run")
 
 
 def test_globs_choose_tasks_and_a_glob_for_nothing_is_refused() -> None:
