@@ -21,9 +21,9 @@ A_minus_B is the paired difference of held-out success over seeds (`_mean`) with
 (`_low`, `_high`): setting seeds we_minus_si we_minus_upsampled shuffled_minus_si
 always_accept_minus_we noise_0.2_minus_we noise_0.5_minus_we arm_seeds (by arm) success (by arm)
 acceptance (by arm) imagined_rows (by arm) real_steps learned (by arm: imagined episodes kept, how
-many of them are right in the world, held-out success by how the thing that is asked for could be
-known) fidelity (by world model and depth) lookahead browser (steps that were played again in
-Chromium, and how many of them differ).
+many of them the judge accepts when the same is done in the world, held-out success by how the thing
+that is asked for could be known) fidelity (by world model and depth) lookahead browser (steps that
+were played again in Chromium, and how many of them differ).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from webevolver_measures import fidelity_of, learned_of, look_ahead, make, play_again
@@ -109,7 +110,8 @@ def run_seed(arguments: argparse.Namespace, folder: Path, seed: int) -> None:
         keep(browser=play_again(config, folder, arguments.browser_episodes))
     with ExitStack() as stack:
         env = real_env(stack.enter_context(make(config)))
-        keep(learned={name: learned_of(env, folder / name) for name in found["arms"]})
+        checker = resolve_name(shape["imagine"]["accept"])
+        keep(learned={name: learned_of(env, folder / name, checker) for name in found["arms"]})
         keep(fidelity=fidelity_of(config, folder, env))
         for count in range(1, arguments.looks + 1):
             looks = LOOKS[:count]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from agentgym_si.policies.hf import TransformersPolicy
 from agentgym_si.rollouts import Episode, play
 from agentgym_si.search.lookahead import LookAhead, LookAheadSettings
 from agentgym_si.store import Run, read_trajectories, write_json
-from agentgym_si.types import Trajectory
+from agentgym_si.types import Trajectory, Transition
 from agentgym_si.worldmodel.fidelity import by_depth, one_step, open_loop
 from agentgym_si.worldmodel.imagined import first_of
 from agentgym_si.worldmodel.lived import fork, lived
@@ -70,11 +70,11 @@ def told(trajectory: Trajectory) -> list[tuple[Any, ...]]:
     ]
 
 
-def learned_of(env: TextEnv, run: Path) -> dict[str, Any]:
+def learned_of(env: TextEnv, run: Path, checker: Callable[[Trajectory], float]) -> dict[str, Any]:
     """Count what an arm was given to learn from, and what of held-out tasks it solves.
 
-    `kept` imagined episodes, `right` those that the world itself rewards when the same is done
-    there; and `held_out` [solved, tasks] by how the arm could know the thing that is asked for.
+    `kept` imagined episodes, `right` those that the checker accepts too when the same is done in
+    the world; and `held_out` [solved, tasks] by how the arm could know the thing asked for.
     """
     real = list(read_trajectories(run, "collect/"))
     imagined = list(read_trajectories(run, f"imagined/{ROUNDS}/"))
@@ -89,18 +89,21 @@ def learned_of(env: TextEnv, run: Path) -> dict[str, Any]:
         counts = held_out.setdefault(next(names, "never asked for"), [0, 0])
         counts[0] += tested.solved
         counts[1] += 1
-    right = sum(earns(env, trajectory) for trajectory in imagined)
+    right = sum(checker(done_in(env, trajectory)) >= 0.5 for trajectory in imagined)
     return {"kept": len(imagined), "right": right, "held_out": held_out}
 
 
-def earns(env: TextEnv, imagined: Trajectory) -> bool:
-    """Say whether the world rewards what was done in imagination."""
-    first_of(env, imagined.task, imagined.seed)
-    for action in imagined.actions:
-        _, reward, terminated, truncated, _ = env.step(action)
+def done_in(env: TextEnv, imagined: Trajectory) -> Trajectory:
+    """Return what an imagined episode's actions lead to in the world."""
+    steps = []
+    seen = first_of(env, imagined.task, imagined.seed).observation
+    for step in imagined.transitions:
+        before = seen
+        seen, reward, terminated, truncated, _ = env.step(step.action.text)
+        steps.append(Transition(before, step.action, float(reward), terminated, truncated))
         if terminated or truncated:
-            return reward > 0
-    return False
+            break
+    return replace(imagined, transitions=tuple(steps), final_observation=seen, world="real")
 
 
 def thing(trajectory: Trajectory) -> str:

@@ -134,12 +134,14 @@ def mean_of(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> dict[str,
 
 def table(report: Mapping[str, Any]) -> list[str]:
     """Return the report as Markdown."""
+    again = report["browser"]
+    chromium = f" Played again in Chromium: {again['steps']} steps, {again['different']} different."
     lines = [
         f"## {report['setting']}, seeds {report['seeds']}",
         "",
         f"Held-out success before the arms part: {report['before']} (after the warm start, and "
-        f"after each iteration). Trusted depth: {report['horizon']}. Played again in Chromium: "
-        f"{report['browser']['steps']} steps, {report['browser']['different']} of them different.",
+        f"after each iteration). Trusted depth: {report['horizon']}."
+        f"{chromium if again['steps'] else ''}",
         "",
         "| arm | seeds | held-out success | imagined rows | rows trained | accepted | real steps |",
         "|---|---:|---:|---:|---:|---:|---:|",
