@@ -8,6 +8,7 @@ import pytest
 
 from agentgym_si.errors import BadInput
 from agentgym_si.judging.base import BatchJudge, FunctionJudge, always_judge, return_judge
+from agentgym_si.judging.grounded import grounded_judge
 from agentgym_si.types import Action, Task, Trajectory, Transition, Verdict
 
 
@@ -35,6 +36,43 @@ def test_a_function_is_a_judge() -> None:
         Verdict(0.5),
         Verdict(0.25),
     ]
+
+
+LOOK = '{"name": "get_order", "arguments": {"order": 77805}}'
+SHOWN = '{"number":77805,"item":"lamp","pieces":52}'
+CANCEL = '{"name": "cancel_order", "arguments": {"order": 77805}}'
+
+
+@pytest.mark.parametrize(
+    ("said", "grounded"),
+    [
+        (("Order 77805: how many pieces?", LOOK, SHOWN, "52"), True),
+        (("Order 77805: how many pieces?", LOOK, SHOWN, "It has 52 pieces."), True),
+        (("Order 77805: how many pieces?", LOOK, SHOWN, "5"), False),
+        (("Order 77805: how many pieces?", LOOK, SHOWN, "77805"), False),
+        (("Order 77805: how many pieces?", LOOK, SHOWN, "done"), False),
+        (("Order 77806: how many pieces?", LOOK, SHOWN, "52"), False),
+        (("Order 77805: how many pieces?", "52"), False),
+        (("Order 77805: how many pieces?", LOOK, "error: no order 77805", "77805"), False),
+        (("Order 77805: how many pieces?", LOOK, SHOWN, LOOK), False),
+        (("Order 77805: how many pieces?", '{"name": 1', SHOWN, "52"), False),
+        (("Cancel order 77805.", CANCEL, "done", "done"), True),
+        (("Cancel order 7780.", CANCEL, "done", "done"), False),
+        (("Cancel the lamp.", "Which order?", "77805", CANCEL, "done", "done"), True),
+        (("Cancel the lamp.", "Which order?", "77806", CANCEL, "done", "done"), False),
+    ],
+)
+def test_what_is_passed_on_and_told_must_have_been_seen(
+    said: tuple[str, ...], grounded: bool
+) -> None:
+    """A world model that pays for an answer that nothing showed teaches to make answers up."""
+    steps = tuple(
+        Transition(seen, Action(done), 1.0, False, False)
+        for seen, done in zip(said[::2], said[1::2], strict=True)
+    )
+    trajectory = Trajectory("t", "env", Task("t"), steps, "the user has left", 0)
+    (judgement,) = grounded_judge().judge([trajectory])
+    assert judgement.score == float(grounded)
 
 
 @pytest.mark.train
@@ -104,6 +142,7 @@ def test_judges_have_names() -> None:
     nobody = None
     assert load_judge("return", nobody).reads_rewards  # type: ignore[arg-type]
     assert load_judge("always", nobody).version == "always"  # type: ignore[arg-type]
+    assert not load_judge("grounded", nobody).reads_rewards  # type: ignore[arg-type]
     named = load_judge("agentgym_si.curation:episode_return", nobody)  # type: ignore[arg-type]
     assert named.judge([episode(1.0)])[0].score == 1.0
     for spec in ("best", "agentgym_si.curation:nothing", "no.such:thing"):
