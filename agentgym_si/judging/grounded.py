@@ -37,6 +37,8 @@ def is_grounded(trajectory: Trajectory) -> bool:
     in a result; and where the request is a question, the text tells something that a result shows
     and the request does not.
     """
+    if len(trajectory.transitions) < 2:
+        return False
     request, last = trajectory.transitions[0].observation, trajectory.transitions[-1]
     seen, results = request, ""
     for step, after in pairwise(trajectory.transitions):
