@@ -113,9 +113,8 @@ def run_seed(arguments: argparse.Namespace, folder: Path, seed: int) -> None:
         checker = resolve_name(shape["imagine"]["accept"])
         keep(learned={name: learned_of(env, folder / name, checker) for name in found["arms"]})
         keep(fidelity=fidelity_of(config, folder, env))
-        for count in range(1, arguments.looks + 1):
-            looks = LOOKS[:count]
-            keep(lookahead=look_ahead(config, folder, stack, looks, shape["scorer"]))
+    for count in range(1, arguments.looks + 1):
+        keep(lookahead=look_ahead(config, folder, LOOKS[:count], shape["scorer"]))
     spent = time.process_time() - began
     print(f"{folder.name}: {spent:.0f} s of CPU; " + outcome_line(found), flush=True)
 

@@ -142,7 +142,6 @@ def fidelity_of(config: ImproveConfig, folder: Path, env: TextEnv) -> dict[str, 
 def look_ahead(
     config: ImproveConfig,
     folder: Path,
-    stack: ExitStack,
     looks: Sequence[tuple[int, int]],
     scorer: Callable[[Trajectory], float],
 ) -> dict[str, Any]:
@@ -165,7 +164,7 @@ def look_ahead(
     judge = FunctionJudge(scorer)
 
     def measure(player: Any) -> dict[str, Any]:
-        with Run(folder / "looks", {}) as empty:
+        with Run(folder / "looks", {}) as empty, ExitStack() as stack:
             given = Player(config, empty, lambda *_: None, stack)
             return outcome(play(given.envs(), player, given.episodes("evaluate", 0)))
 
