@@ -110,7 +110,7 @@ def run_seed(arguments: argparse.Namespace, folder: Path, seed: int) -> None:
         keep(browser=play_again(config, folder, arguments.browser_episodes))
     with ExitStack() as stack:
         env = real_env(stack.enter_context(make(config)))
-        checker = resolve_name(shape["imagine"]["accept"])
+        checker = resolve_name(shape["accept"])
         keep(learned={name: learned_of(env, folder / name, checker) for name in found["arms"]})
         keep(fidelity=fidelity_of(config, folder, env))
     for count in range(1, arguments.looks + 1):

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
-from webevolver_world import Query, World, draw_queries, draw_world
+from webevolver_world import QUERIES, SIZES, Query, World, draw_queries, draw_world
 
 from agentgym_si.envs.calls import Call
 from agentgym_si.envs.tools.answers import tells
@@ -28,10 +28,6 @@ from agentgym_si.envs.tools.domain import Domain, Kind, Problem, others, row
 from agentgym_si.policies.base import History
 from agentgym_si.search.lookahead import ends_episode
 from agentgym_si.types import Trajectory
-
-ROOMS, SHELVES, WORDS = 5, 8, 5
-QUERIES = {"warm": 250, "train": 60, "test": 120}
-"""By part: those that the oracle shows, those to train on, those held out."""
 
 SCHEMA = """
 CREATE TABLE shelves (
@@ -53,10 +49,11 @@ def look(database: sqlite3.Connection, room: Room, shelf: Shelf) -> dict[str, An
 @functools.cache
 def store(seed: int) -> Domain:
     """Return the store of a seed, with a kind of task for each query."""
-    world = draw_world(seed, ROOMS, SHELVES, WORDS, QUERIES["warm"])
+    world = draw_world(seed, *SIZES, nicknames=QUERIES["warm"])
     warm, train, test = draw_queries(world, seed, QUERIES["train"], QUERIES["test"])
-    numbers = 10 + np.random.default_rng([seed, 2]).permutation(90)[: ROOMS * SHELVES]
-    prices = numbers.reshape(ROOMS, SHELVES).tolist()
+    rooms, shelves, _ = SIZES
+    numbers = 10 + np.random.default_rng([seed, 2]).permutation(90)[: rooms * shelves]
+    prices = numbers.reshape(rooms, shelves).tolist()
 
     def fill(database: sqlite3.Connection, rng: np.random.Generator) -> None:
         database.executemany(

@@ -37,6 +37,12 @@ PAGE = (
 
 SITE = "guide"
 
+SIZES = (5, 8, 5)
+"""Categories, things in each of them, and clue words of each."""
+
+QUERIES = {"warm": 250, "train": 60, "test": 120}
+"""By part: those that the oracle shows, those to train on, those held out."""
+
 
 @dataclass(frozen=True)
 class World:

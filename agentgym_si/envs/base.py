@@ -31,6 +31,9 @@ Step = tuple[str, float, bool]
 
 MAX_ACTION_CHARACTERS = 1 << 20
 
+ERROR = "error: "
+"""How an observation begins that says why an action could not be carried out."""
+
 
 class Snapshot(NamedTuple):
     """An episode in mid-play: replaying `actions` from (`seed`, `task_id`) leads to it."""
@@ -230,7 +233,7 @@ class TextEnv(gym.Env[str, str]):
 
     def describe_error(self, error: str) -> str:
         """Return the observation after an action that could not be carried out."""
-        return f"error: {error}"
+        return f"{ERROR}{error}"
 
     def render(self) -> Any:
         """Return the last observation in mode "ansi"."""

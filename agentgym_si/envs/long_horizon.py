@@ -153,7 +153,7 @@ class LongHorizonEnv(TextEnv):
 
     def describe_error(self, error: str) -> str:
         """Return the error and, once more, the turn that waits for its answer."""
-        return f"error: {error}\n{self._ask()}"
+        return f"{super().describe_error(error)}\n{self._ask()}"
 
     def oracle(self) -> str:
         """Return the true running sum."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from agentgym_si.envs.base import ERROR
 from agentgym_si.envs.calls import Call, parse_calls
 from agentgym_si.envs.tools.answers import mentions
 from agentgym_si.errors import ActionError
@@ -19,9 +20,6 @@ from agentgym_si.judging.base import FunctionJudge
 from agentgym_si.types import Trajectory
 
 _WORD = re.compile(r"\w+(?:[.:/-]\w+)*")
-
-_ERROR = "error: "
-"""How an observation begins that says why an action could not be carried out."""
 
 
 def grounded_judge() -> FunctionJudge:
@@ -43,12 +41,15 @@ def is_grounded(trajectory: Trajectory) -> bool:
     seen, results = request, ""
     for step, after in pairwise(trajectory.transitions):
         calls = _calls(step.action.text)
-        if calls is None or not all(mentions(seen, value) for value in _values(calls)):
+        if calls is None:
+            return False
+        passed = _values([call.arguments for call in calls])
+        if not all(mentions(seen, value) for value in passed):
             return False
         if calls:
             results += f"\n{after.observation}"
         seen += f"\n{after.observation}"
-    if not results or last.observation.startswith(_ERROR) or _calls(last.action.text) != ():
+    if not results or last.observation.startswith(ERROR) or _calls(last.action.text) != ():
         return False
     told = _WORD.findall(last.action.text)
     if not all(mentions(results, word) for word in told if word[0].isdigit()):
@@ -65,14 +66,10 @@ def _calls(text: str) -> tuple[Call, ...] | None:
         return None
 
 
-def _values(calls: Any) -> Iterator[str]:
+def _values(value: Any) -> Iterator[str]:
     """Yield every value inside, as text."""
-    if isinstance(calls, Call):
-        calls = calls.arguments
-    if isinstance(calls, dict):
-        calls = calls.values()
-    elif not isinstance(calls, list | tuple):
-        yield str(calls)
-        return
-    for inner in calls:
-        yield from _values(inner)
+    if isinstance(value, dict | list | tuple):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _values(inner)
+    else:
+        yield str(value)
